@@ -1,0 +1,236 @@
+"""Claims: what the theory predicts, what a run measures, and a control that must miss.
+
+A chapter calls `check` for each of its rows in `book/claims.toml` and `close` in its last cell.
+`check` never raises: it shows a box and keeps its record. `close` raises one error with every miss.
+"""
+
+import html
+import math
+import re
+import tomllib
+from dataclasses import asdict, dataclass, field
+
+from IPython import get_ipython
+from IPython.display import display
+
+from press import ROOT
+
+LEDGER = "book/claims.toml"
+CONTROL_FACTOR = 3  # a control must miss by this many tolerances
+COLOURS = {"holds": "#009E73", "differs": "#0077BB", "not measured": "#7A7A7A", "missed": "#D55E00"}
+
+
+@dataclass
+class Record:
+    """One check as it was run; `problems` is empty where it passed."""
+
+    id: str
+    cell: int | None
+    why: str
+    outside: str | None
+    row: dict = field(default_factory=dict)
+    measured: float | None = None
+    tolerance: float | None = None
+    control: tuple[str, float | None] | None = None
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str:
+        return "missed" if self.problems else self.row["expect"]
+
+
+def target(relation: str, predicted) -> str:
+    """The prediction in print: "= 1", "≤ 0.5", "in [0.9, 1.1]"."""
+    if relation == "in":
+        return f"in [{predicted[0]:.4g}, {predicted[1]:.4g}]"
+    return f"{relation} {predicted:.4g}"
+
+
+def distance(value: float, relation: str, predicted) -> float:
+    """How far `value` is from the values that the prediction allows."""
+    low, high = predicted if relation == "in" else (predicted, predicted)
+    above = 0.0 if relation == "≥" else value - high
+    below = 0.0 if relation == "≤" else low - value
+    return max(0.0, above, below)
+
+
+def _finite(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _fault(row: dict) -> str | None:
+    """What is wrong with a row of the ledger, in words; None where it is well formed."""
+
+    def text(value):
+        return isinstance(value, str) and bool(value.strip())
+
+    def name(value):
+        return text(value) and re.fullmatch(r"[a-z0-9]+([.-][a-z0-9]+)*", value)
+
+    def one_of(*allowed):
+        return allowed.__contains__, f"one of {', '.join(allowed)}"
+
+    def interval(ends):
+        return isinstance(ends, list) and len(ends) == 2 and all(map(_finite, ends)) and ends[0] < ends[1]
+
+    number = _finite, "a finite number"
+    expect = row.get("expect")
+    rules = {
+        "id": (name, "lower-case words joined by - or ."),
+        "source": (text, "a text"),
+        "by": one_of("paper", "derived"),
+        "statement": (text, "a text"),
+        "relation": one_of("=", "≤", "≥", "in"),
+        "predicted": (interval, "[low, high] with low < high") if row.get("relation") == "in" else number,
+        "expect": one_of("holds", "differs", "not measured"),
+    }
+    if expect == "differs":
+        rules["ours"] = number
+    if expect == "not measured" or "reason" in row:
+        rules["reason"] = (text, "a text")
+    for key, (allows, allowed) in rules.items():
+        if key not in row:
+            return f"field '{key}' is missing"
+        if not allows(row[key]):
+            return f"field '{key}' is {row[key]!r}; allowed: {allowed}"
+    unknown = sorted(row.keys() - rules.keys())
+    return f"field '{unknown[0]}' does not belong to a row that expects '{expect}'" if unknown else None
+
+
+def ledger() -> dict[str, dict]:
+    """The rows of the ledger by id; a wrong row is a ValueError that names file, id and field."""
+    claims: dict[str, dict] = {}
+    try:
+        rows = tomllib.loads((ROOT / LEDGER).read_text(encoding="utf-8")).get("claim", [])
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"{LEDGER}: not valid TOML: {error}") from None
+    if not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
+        raise ValueError(f"{LEDGER}: 'claim' must be a list of tables, each headed [[claim]]")
+    for place, row in enumerate(rows, start=1):
+        name = row.get("id", f"number {place}")
+        if fault := _fault(row) or ("field 'id' occurs twice" if name in claims else None):
+            raise ValueError(f"{LEDGER}: claim '{name}': {fault}")
+        claims[name] = row
+    return claims
+
+
+_records: list[Record] = []
+
+
+def check(id: str, measured, *, tolerance, why="", control=None, outside: str | None = None) -> None:
+    """Compare `measured` with the ledger's row `id`, show the verdict, and keep it for `close`.
+
+    `why` says where the tolerance comes from. `control=("the broken hypothesis", value)` is the same
+    measurement with exactly that hypothesis broken; it must miss by three tolerances.
+    `outside` names a hypothesis of the theorem that this run does not meet.
+    """
+    record = Record(id, getattr(get_ipython(), "execution_count", None), why, outside)
+    earlier = [other for other in _records if other.id == id]
+    if any(other.cell == record.cell for other in earlier):
+        record.problems.append("is checked twice")
+    else:  # its cell is run again
+        _records[:] = [other for other in _records if other.id != id]
+    _records.append(record)
+    _fill(record, measured, tolerance, control)
+    if not record.problems:
+        _judge(record)
+    kept = asdict(record) | {"verdict": record.verdict}
+    display({"text/html": _box(record), "text/plain": _line(record)}, metadata={"claim": kept}, raw=True)
+
+
+def close() -> None:
+    """End the chapter's claims: one error that lists every miss, or one line that says all is as expected."""
+    records = _records.copy()
+    _records.clear()
+    missed = [f"{record.id}: {problem}" for record in records for problem in record.problems]
+    if missed:
+        raise AssertionError("claims that failed:\n" + "\n".join(missed))
+    if records:
+        print(f"{len(records)} of {len(records)} claims are as the ledger expects")
+
+
+def _fill(record: Record, measured, tolerance, control) -> None:
+    """Complete the record from the ledger and the call; whatever is wrong with them is a problem."""
+
+    def number(name, value):
+        try:
+            value = float(value)
+        except (TypeError, ValueError, RuntimeError):
+            record.problems.append(f"{name} is {value!r}, which is not one number")
+            return None
+        if not math.isfinite(value):
+            record.problems.append(f"{name} is {value}; it must be finite")
+            return None
+        return value
+
+    try:
+        record.row = ledger().get(record.id, {})
+        if not record.row:
+            record.problems.append(f"is not in {LEDGER}")
+    except (OSError, ValueError) as error:
+        record.problems.append(str(error))
+    record.measured = number("measured", measured)
+    record.tolerance = number("tolerance", tolerance)
+    if record.tolerance is not None and record.tolerance < 0:
+        record.problems.append(f"tolerance is {record.tolerance:g}; it must be at least 0")
+    if not (isinstance(record.why, str) and record.why.strip()):
+        record.problems.append("why is missing: say where the tolerance comes from")
+    match control:
+        case (str(broken), value) if broken.strip():
+            record.control = (broken, number("control", value))
+        case _:
+            record.problems.append('control is missing: give control=("the broken hypothesis", value)')
+
+
+def _judge(record: Record) -> None:
+    """Measured within a tolerance of the target; the control, and a rejected prediction, far from it."""
+    row, measured, (broken, control) = record.row, record.measured, record.control
+    near, far = record.tolerance, CONTROL_FACTOR * record.tolerance
+    paper = (row["relation"], row["predicted"])
+    wanted = ("=", row["ours"]) if row["expect"] == "differs" else paper
+
+    def misses(value, prediction):
+        return distance(value, *prediction) >= far and distance(value, *prediction) > 0
+
+    if row["expect"] == "not measured":
+        record.problems.append(f"is measured, while the ledger says 'not measured: {row['reason']}'")
+        return
+    if distance(measured, *wanted) > near:
+        record.problems.append(f"measured {measured:.4g}, not {target(*wanted)} within {near:.4g}")
+    if row["expect"] == "differs" and not misses(measured, paper):
+        record.problems.append(f"measured {measured:.4g} does not miss {target(*paper)} by {far:.4g}")
+    if not misses(control, wanted):
+        told = f"control '{broken}', {control:.4g},"
+        record.problems.append(f"{told} does not miss {target(*wanted)} by {far:.4g}")
+
+
+def _facts(record: Record) -> list[str]:
+    row = record.row
+    facts = [f"predicted {target(row['relation'], row['predicted'])}"] if row else []
+    if "ours" in row:
+        facts.append(f"ours = {row['ours']:.4g}")
+    if record.measured is not None:
+        facts.append(f"measured {record.measured:.4g}")
+    if record.tolerance is not None:
+        facts.append(f"tolerance {record.tolerance:.4g}: {record.why}")
+    if record.control and record.control[1] is not None:
+        facts.append(f"control, {record.control[0]}: {record.control[1]:.4g}")
+    if record.outside:
+        facts.append(f"outside the theorem's hypotheses: {record.outside}")
+    return facts + record.problems
+
+
+def _line(record: Record) -> str:
+    return " · ".join([record.verdict, record.id, record.row.get("statement", ""), *_facts(record)])
+
+
+def _box(record: Record) -> str:
+    """The box on the page and in the notebook: the page's own text colour, and an edge that reads on any."""
+    name, statement = html.escape(record.id), html.escape(record.row.get("statement", ""))
+    facts = "".join(f'<li style="margin:0">{html.escape(fact)}</li>' for fact in _facts(record))
+    return (
+        f'<div class="claim" id="claim-{name}" style="border-left:4px solid {COLOURS[record.verdict]};'
+        f'padding:.2em 0 .2em .9em;margin:.6em 0;overflow-wrap:anywhere">'
+        f"<div><strong>{record.verdict}</strong> <code>{name}</code></div><div>{statement}</div>"
+        f'<ul style="margin:.2em 0 0;padding-left:1.2em;font-size:.9em">{facts}</ul></div>'
+    )
