@@ -1,0 +1,15 @@
+"""Bilinear teachers and the transformers that learn them.
+
+The mathematics of "Transformers Trained via Gradient Descent Can Provably Learn a Class of Teacher Models"
+(arXiv 2603.22801). Read in this order:
+
+`activations`      the leaky family σ and its Gaussian moments
+`teachers`         f*(X) = σ(V* X S*), and the paper's examples of it
+`students`         position-only attention (2.4), and the full layer (2.5)
+`population`       the exact excess loss of a student, and its gradient
+`scalar_dynamics`  the two numbers that gradient descent moves, and their laws
+`descent`          gradient descent: on the population, online, on a fixed sample
+`images`           handwritten digits as tokens
+
+Tensors are float64 unless the caller's are not; dtype and device follow the input.
+"""

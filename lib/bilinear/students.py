@@ -1,0 +1,91 @@
+"""The students: position-only attention (2.4), which the theorems are about, and the full layer (2.5)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from . import checks
+from .activations import Activation
+
+
+def softmax_scores(logits: Tensor) -> Tensor:
+    """S = softmax(logits/√D), down each **column** (2.4). Shapes: (…, D, D) to (…, D, D)."""
+    return torch.softmax(logits / math.sqrt(logits.shape[-1]), dim=-2)
+
+
+class PositionOnlyTransformer(nn.Module):
+    """TF(X) = σ(W_V X S) with S = softmax(Pᵀ W_KQ P/√D): one layer whose scores depend on positions only (2.4).
+
+    Parameters: `W_V` M × d and `W_KQ` D × D, both zero at the start as in the paper; `P` D × D orthogonal, None is I.
+    A call maps X (…, d, D) to (…, M, D). Weights are float64, or have P's dtype and device.
+    Raises ValueError for sizes below 1, a P that is not orthogonal, and NaN in X; TypeError for types.
+
+    >>> student = PositionOnlyTransformer(M=2, d=3, D=4, sigma=Activation(0.0))
+    >>> student.scores()[:, 0].tolist(), student(torch.ones(5, 3, 4, dtype=torch.float64)).shape
+    ([0.25, 0.25, 0.25, 0.25], torch.Size([5, 2, 4]))
+    """
+
+    def __init__(self, M: int, d: int, D: int, sigma: Activation, P=None):
+        super().__init__()
+        self.sigma, P = _common(M, d, D, sigma, P)
+        self.register_buffer("P", P)
+        self.W_V = nn.Parameter(P.new_zeros(M, d))
+        self.W_KQ = nn.Parameter(P.new_zeros(D, D))
+
+    def scores(self) -> Tensor:
+        """S, D × D; each column sums to one."""
+        return softmax_scores(self.P.T @ self.W_KQ @ self.P)
+
+    def forward(self, X: Tensor) -> Tensor:
+        checks.tokens(X, self.W_V.shape[1], self.P.shape[0], like=self.W_V)
+        return self.sigma(self.W_V @ X @ self.scores())
+
+
+class FullTransformer(nn.Module):
+    """TF(X) = σ(W̃_V Z softmax(Zᵀ W̃_KQ Z/√D)) with Z = [X; P]: the merged one-layer transformer (2.5).
+
+    Parameters: `W_V_tilde` M × (d+D) and `W_KQ_tilde` (d+D) × (d+D), both zero at the start. Its scores depend on the
+    tokens; with all blocks but `V_X` and `PP` at zero it is the position-only student. Errors as there.
+
+    >>> {name: tuple(block.shape) for name, block in FullTransformer(2, 3, 4, Activation(1.0)).blocks().items()}
+    {'V_X': (2, 3), 'V_P': (2, 4), 'XX': (3, 3), 'XP': (3, 4), 'PX': (4, 3), 'PP': (4, 4)}
+    """
+
+    def __init__(self, M: int, d: int, D: int, sigma: Activation, P=None):
+        super().__init__()
+        self.sigma, P = _common(M, d, D, sigma, P)
+        self.register_buffer("P", P)
+        self.W_V_tilde = nn.Parameter(P.new_zeros(M, d + D))
+        self.W_KQ_tilde = nn.Parameter(P.new_zeros(d + D, d + D))
+
+    def blocks(self) -> dict[str, Tensor]:
+        """Views of the weights by what they join: `V_X`, `V_P` of W̃_V; `XX`, `XP`, `PX`, `PP` of W̃_KQ (row, column)."""
+        d = self.W_V_tilde.shape[1] - self.P.shape[0]
+        V, KQ = self.W_V_tilde, self.W_KQ_tilde
+        return {
+            "V_X": V[:, :d],
+            "V_P": V[:, d:],
+            "XX": KQ[:d, :d],
+            "XP": KQ[:d, d:],
+            "PX": KQ[d:, :d],
+            "PP": KQ[d:, d:],
+        }
+
+    def forward(self, X: Tensor) -> Tensor:
+        D = self.P.shape[0]
+        checks.tokens(X, self.W_V_tilde.shape[1] - D, D, like=self.W_V_tilde)
+        Z = torch.cat([X, self.P.expand(*X.shape[:-2], D, D)], dim=-2)  # (…, d+D, D)
+        S = softmax_scores(Z.mT @ self.W_KQ_tilde @ Z)  # (…, D, D)
+        return self.sigma(self.W_V_tilde @ Z @ S)
+
+
+def _common(M, d, D, sigma, P):
+    for name, size in (("M", M), ("d", d), ("D", D)):
+        checks.integer(name, size, 1)
+    if not isinstance(sigma, Activation):
+        raise TypeError(f"sigma must be an Activation, got {type(sigma).__name__}")
+    P = torch.eye(D, dtype=torch.float64) if P is None else checks.orthogonal("P", P, D).detach().clone()
+    return sigma, P

@@ -1,0 +1,198 @@
+"""The teacher class f*(X) = σ(V* X S*), (2.1), and the paper's examples of it.
+
+A teacher is linear in its value matrix V* and linear in its score matrix S*: it is bilinear, with σ outside. The
+examples of section 2 differ only in what V* and S* are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import networkx as nx
+import torch
+from torch import Tensor
+
+from . import checks
+from .activations import IDENTITY, RELU, Activation
+
+
+@dataclass(frozen=True, eq=False)
+class Teacher:
+    """f*(X) = σ(V* X S*), the bilinear teacher (2.1).
+
+    Shapes: `V_star` M × d, `S_star` D × D; a call maps X (…, d, D) to Y (…, M, D). S* may be any finite matrix; the
+    paper's class has K entries 1/K in each column (`K` says whether this teacher is in it).
+    Raises ValueError for shapes that do not meet and for NaN, TypeError for a `sigma` that is not an Activation.
+
+    >>> f = Teacher(torch.eye(2), torch.full((3, 3), 1 / 3), IDENTITY)
+    >>> f(torch.tensor([[3.0, 0.0, 0.0], [0.0, 6.0, 0.0]]))    # every token: the mean of the three
+    tensor([[1., 1., 1.],
+            [2., 2., 2.]])
+    """
+
+    V_star: Tensor
+    S_star: Tensor
+    sigma: Activation
+
+    def __post_init__(self):
+        if not isinstance(self.sigma, Activation):
+            raise TypeError(f"sigma must be an Activation, got {type(self.sigma).__name__}")
+        V_star = checks.array("V_star", self.V_star, ("M", "d")).detach().clone()
+        S_star = checks.array("S_star", self.S_star, ("D", "D"), like=V_star).detach().clone()
+        object.__setattr__(self, "V_star", V_star)
+        object.__setattr__(self, "S_star", S_star)
+
+    def __call__(self, X: Tensor) -> Tensor:
+        checks.tokens(X, self.d, self.D, like=self.V_star)
+        return self.sigma(self.V_star @ X @ self.S_star)
+
+    @property
+    def M(self) -> int:
+        """Rows of V*: kernels, filters, outputs per token."""
+        return self.V_star.shape[0]
+
+    @property
+    def d(self) -> int:
+        """Dimension of a token."""
+        return self.V_star.shape[1]
+
+    @property
+    def D(self) -> int:
+        """Number of tokens."""
+        return self.S_star.shape[0]
+
+    @property
+    def support(self) -> Tensor:
+        """D × D bool: column i marks G^i, the tokens that output i reads."""
+        return self.S_star > 0
+
+    @cached_property
+    def K(self) -> int:
+        """The common column count, where every column of S* has K entries 1/K and zeros elsewhere.
+
+        Raises ValueError where S* is not of that kind, naming the column.
+        """
+        counts = self.support.sum(0)
+        K = int(counts[0])
+        uniform = self.support.to(self.S_star.dtype) / counts.clamp(min=1)
+        wrong = (counts != K) | (counts == 0) | ((self.S_star - uniform).abs() > 1e-6 / max(K, 1)).any(0)
+        if wrong.any():
+            i = int(wrong.nonzero()[0])
+            values = sorted({round(v, 6) for v in self.S_star[:, i].tolist()})
+            raise ValueError(
+                f"K is defined only where each column of S* has the same number K of entries 1/K and zeros elsewhere; "
+                f"column 0 has {K} positive entries, column {i} has {int(counts[i])} with values {values[:6]}"
+            )
+        return K
+
+
+def convolution(
+    V_star, D: int, K: int | None = None, sigma: Activation = RELU, *, groups: Iterable[Sequence[int]] | None = None
+) -> Teacher:
+    """Example 2.1: convolution with M kernels, then average pooling over groups of patches.
+
+    Token i is a patch, row m of V* is a kernel, and column i of S* is 1_{g(i)}/|g(i)|, g(i) the pooling group of patch
+    i. A group's output is repeated for each of its members. Shapes: `V_star` M × d.
+    Without `groups` the groups are contiguous: {0 … K−1}, {K … 2K−1}, …; `groups` may be any partition of range(D).
+    Raises ValueError where K does not divide D or the groups are not a partition.
+
+    >>> convolution(torch.ones(1, 2), D=4, K=2).S_star
+    tensor([[0.5000, 0.5000, 0.0000, 0.0000],
+            [0.5000, 0.5000, 0.0000, 0.0000],
+            [0.0000, 0.0000, 0.5000, 0.5000],
+            [0.0000, 0.0000, 0.5000, 0.5000]])
+    """
+    V_star = checks.array("V_star", V_star, ("M", "d"))
+    D = checks.integer("D", D, 1)
+    if K is not None:
+        K = checks.integer("K", K, 1)
+    if groups is None:
+        if K is None:
+            raise TypeError("give K, the size of the contiguous pooling groups, or groups")
+        if D % K:
+            raise ValueError(f"K must divide D, got K = {K} and D = {D}")
+        groups = [range(start, start + K) for start in range(0, D, K)]
+    groups = [[checks.integer("a patch in groups", i, 0) for i in group] for group in groups]
+    if sorted(i for group in groups for i in group) != list(range(D)) or not all(groups):
+        raise ValueError(f"groups must be a partition of range({D}) into non-empty groups, got {groups}")
+    if K is not None and any(len(group) != K for group in groups):
+        raise ValueError(f"every group must have K = {K} patches, got sizes {sorted({len(g) for g in groups})}")
+    S_star = V_star.new_zeros(D, D)
+    for group in groups:
+        S_star[torch.tensor(group)[:, None], torch.tensor(group)] = 1 / len(group)
+    return Teacher(V_star, S_star, sigma)
+
+
+def graph_convolution(V_star, graph: nx.Graph, sigma: Activation = RELU) -> Teacher:
+    """Example 2.2: one graph-convolution layer on a (K−1)-regular graph.
+
+    S* = D̃^{-1/2} Ã D̃^{-1/2} with Ã = A + I, which is Ã/K on a regular graph. Columns follow `graph.nodes`.
+    Shapes: `V_star` M × d. Assumes a simple undirected graph. Raises TypeError for anything else, ValueError where a
+    degree differs (the columns of S* are then no longer uniform, and the teacher leaves the class).
+
+    >>> graph_convolution(torch.ones(1, 2), nx.cycle_graph(5)).K
+    3
+    """
+    if not isinstance(graph, nx.Graph) or graph.is_directed() or graph.is_multigraph():
+        raise TypeError(f"graph must be an undirected simple networkx graph, got {type(graph).__name__}")
+    degrees = dict(graph.degree)
+    if not degrees:
+        raise ValueError("graph must have at least one node, got 0")
+    loops = nx.number_of_selfloops(graph)
+    if loops:
+        raise ValueError(f"graph must have no self-loops (the layer adds its own), got {loops}")
+    if len(set(degrees.values())) > 1:
+        low, high = min(degrees, key=degrees.get), max(degrees, key=degrees.get)
+        raise ValueError(
+            f"graph must be regular: node {low!r} has degree {degrees[low]}, node {high!r} has degree {degrees[high]}"
+        )
+    V_star = checks.array("V_star", V_star, ("M", "d"))
+    A = torch.from_numpy(nx.to_numpy_array(graph, weight=None)).to(V_star)
+    K = 1 + next(iter(degrees.values()))
+    return Teacher(V_star, (A + torch.eye(len(A)).to(A)) / K, sigma)
+
+
+def token_selection(d: int, D: int, positions: Iterable[int]) -> Teacher:
+    """Example 2.3: sparse token selection. Every output is the mean of the tokens at the fixed `positions`.
+
+    V* = I_d, S* = (1/K) 1_g 1ᵀ, σ the identity. Remark 2.4: here g is fixed; elsewhere it is part of the input.
+    Raises ValueError for positions out of range, repeated or none.
+
+    >>> token_selection(2, 4, [1, 3]).S_star[:, 0]
+    tensor([0.0000, 0.5000, 0.0000, 0.5000], dtype=torch.float64)
+    """
+    d, D = checks.integer("d", d, 1), checks.integer("D", D, 1)
+    if not isinstance(positions, Iterable):
+        raise TypeError(f"positions must be a collection of integers, got {type(positions).__name__}")
+    positions = [_position(i, D) for i in positions]
+    if not positions:
+        raise ValueError("positions must name at least one token, got none")
+    if len(set(positions)) < len(positions):
+        raise ValueError(f"positions must not repeat, got {positions}")
+    S_star = torch.zeros(D, D, dtype=torch.float64)
+    S_star[positions] = 1 / len(positions)
+    return Teacher(torch.eye(d, dtype=torch.float64), S_star, IDENTITY)
+
+
+def group_sparse(v_star, D: int, position: int) -> Teacher:
+    """Example 2.5: a group-sparse linear predictor. Only the token at `position` matters; K = 1.
+
+    M = 1, V* = v*ᵀ, S* = e_{i*} 1ᵀ, σ the identity. Shapes: `v_star` d. Raises ValueError for a position out of range.
+
+    >>> group_sparse([1.0, -1.0], D=3, position=2)(torch.arange(6.0, dtype=torch.float64).reshape(2, 3))
+    tensor([[-3., -3., -3.]], dtype=torch.float64)
+    """
+    v_star = checks.array("v_star", v_star, ("d",))
+    D = checks.integer("D", D, 1)
+    S_star = v_star.new_zeros(D, D)
+    S_star[_position(position, D)] = 1
+    return Teacher(v_star[None], S_star, IDENTITY)
+
+
+def _position(i, D: int) -> int:
+    i = checks.integer("a position", i, 0)
+    if i >= D:
+        raise ValueError(f"a position must be less than D = {D}, got {i}")
+    return i
