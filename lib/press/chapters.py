@@ -1,0 +1,130 @@
+"""Chapters: where they are, what they claim, and the hash of everything that can change what they show."""
+
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from press import ROOT, claims
+
+BUILD = ROOT / "_build"
+PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "networkx", "matplotlib", "seaborn")
+IMPORTED = ("__init__", "claims", "figures", "numbers")  # the modules of press that chapters run
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A page with code cells: `name` is its path in the book without the ending."""
+
+    name: str
+
+    @property
+    def source(self) -> Path:
+        return ROOT / "book" / f"{self.name}.md"
+
+    @property
+    def text(self) -> str:
+        return self.source.read_text(encoding="utf-8")
+
+    def notebook(self, folder: str) -> Path:
+        return BUILD / folder / f"{self.name}.ipynb"
+
+    def kept(self) -> dict:
+        """What is known of its last good run: hash, seconds, versions, claims; nothing where there is none."""
+        try:
+            return json.loads(self.notebook("executed").read_text(encoding="utf-8"))["metadata"]["press"]
+        except (OSError, ValueError, KeyError):
+            return {}
+
+    def is_current(self) -> bool:
+        return self.kept().get("hash") == digest(self)
+
+
+def find() -> list[Chapter]:
+    """Every page of the book whose front matter makes it a notebook."""
+    front = re.compile(r"---\n(?:(?!---).*\n)*?\s+format_name: myst\n")
+    pages = sorted((ROOT / "book").rglob("*.md"))
+    return [
+        Chapter(page.relative_to(ROOT / "book").with_suffix("").as_posix())
+        for page in pages
+        if front.match(page.read_text(encoding="utf-8"))
+    ]
+
+
+def cells(text: str) -> list[tuple[int, str]]:
+    """The code cells of a chapter's text, each with the line it starts on."""
+    found = re.finditer(r"^```\{code-cell\}.*?^```\s*$", text, flags=re.DOTALL | re.MULTILINE)
+    return [(text.count("\n", 0, cell.start()) + 1, cell[0]) for cell in found]
+
+
+def checked(chapter: Chapter) -> list[tuple[int, str | None]]:
+    """Line and id of each `claims.check` in the chapter's cells; None where the id is not a plain string."""
+    call = re.compile(r"\bclaims\.check\((?:\s*(?:id=)?([\"'])(?P<id>[^\"']*)\1)?")
+    return [
+        (line + code.count("\n", 0, match.start()), match["id"])
+        for line, code in cells(chapter.text)
+        for match in call.finditer(code)
+    ]
+
+
+def ledger_faults(chapters: list[Chapter], whole: bool = True) -> list[str]:
+    """Where the chapters and the ledger do not meet, one line each."""
+    rows, seen, faults = claims.ledger(), {}, []
+    for chapter in chapters:
+        place = chapter.source.relative_to(ROOT)
+        for line, claim in checked(chapter):
+            if claim is None:
+                faults.append(f"{place}:{line}: the id of a claim must be written out as a string")
+            elif claim not in rows:
+                faults.append(f"{place}:{line}: claim '{claim}' is not in {claims.LEDGER}")
+            elif claim in seen:
+                faults.append(f"{place}:{line}: claim '{claim}' is checked already at {seen[claim]}")
+            else:
+                seen[claim] = f"{place}:{line}"
+        if checked(chapter) and not re.search(r"^claims\.close\(\)", cells(chapter.text)[-1][1], re.MULTILINE):
+            faults.append(f"{place}: has claims, but its last cell does not call claims.close()")
+    for claim in rows.keys() - seen.keys() if whole else ():
+        if rows[claim]["expect"] != "not measured":
+            faults.append(f"{claims.LEDGER}: claim '{claim}' is checked by no chapter")
+    return sorted(faults)
+
+
+def _checksums(folder: Path, files: list[Path]) -> dict[str, str]:
+    return {str(f.relative_to(folder)): hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(files)}
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """The versions that the outputs may depend on."""
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+
+
+def digest(chapter: Chapter) -> str:
+    """The hash of the chapter's text, claims and data, of the code that it imports, and of the versions."""
+    rows, images = claims.ledger(), os.environ.get("MNIST_DIR")
+    reads_images = images and "mnist" in chapter.text.lower()
+    imported = [*(ROOT / "lib/bilinear").rglob("*.py"), *(ROOT / f"lib/press/{name}.py" for name in IMPORTED)]
+    inputs = [
+        chapter.text,
+        [rows.get(claim) for _, claim in checked(chapter)],
+        _checksums(Path(images), [f for f in Path(images).iterdir() if f.is_file()]) if reads_images else None,
+        _checksums(ROOT, imported),
+        versions(),
+    ]
+    return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def parameters(chapter: Chapter) -> list[str]:
+    """The names that the chapter's cell tagged `parameters` assigns."""
+    import jupytext  # takes longer to import than everything else here
+
+    notebook = jupytext.reads(chapter.text, fmt="md:myst")
+    tagged = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    assigned = [node for node in ast.parse("\n".join(tagged)).body if isinstance(node, ast.Assign)]
+    return [name.id for node in assigned for name in node.targets if isinstance(name, ast.Name)]

@@ -1,0 +1,122 @@
+"""The Sphinx side: each chapter's executed notebook becomes its page, with a footer; and the scoreboard."""
+
+import importlib.metadata
+import shutil
+from collections import Counter
+from html import escape
+from pathlib import Path
+
+import nbformat
+from docutils import nodes
+from myst_nb.core.read import read_myst_markdown_notebook
+from sphinx.errors import ExtensionError
+from sphinx.util.docutils import SphinxDirective
+
+from press import claims
+from press.chapters import Chapter, find
+
+MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2/", "input/tex/extensions/")
+
+
+def chapter_of(docname: str) -> Chapter | None:
+    return {f"book/{chapter.name}": chapter for chapter in find()}.get(docname)
+
+
+def give_executed(app, docname: str, source: list[str]) -> None:
+    """Hand Sphinx the executed notebook in place of a chapter's text."""
+    if chapter := chapter_of(docname):
+        if not chapter.is_current():
+            raise ExtensionError(f"{docname}.md: no current executed notebook; run `python -m press build`")
+        source[0] = chapter.notebook("executed").read_text(encoding="utf-8")
+
+
+def read(text: str) -> nbformat.NotebookNode:
+    """The reader for `.md`: an executed notebook as it is, a page of prose as one cell."""
+    if text.startswith("{"):
+        return nbformat.reads(text, as_version=4)
+    return read_myst_markdown_notebook(text, add_source_map=True)
+
+
+def add_footer(app, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """On an executed page: its notebook to download, and what it was run with."""
+    chapter = chapter_of(pagename)
+    if not (chapter and doctree):
+        return
+    notebook = f"{pagename}.ipynb"
+    copy = Path(app.outdir, "_sources", notebook)
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(chapter.notebook("executed"), copy)
+    context["ipynb_source"] = notebook  # the theme's download button offers it too
+    kept = chapter.kept()
+    versions = ", ".join(f"{name} {version}" for name, version in kept["versions"].items())
+    context["body"] += (
+        f'<p class="executed"><a download href="{context["pathto"]("_sources/" + notebook, 1)}">'
+        f"Download the executed notebook</a>. It ran in {kept['seconds']:g} s with {escape(versions)}; "
+        f"content hash <code>{kept['hash']}</code>.</p>"
+    )
+
+
+class Scoreboard(SphinxDirective):
+    """Every row of the ledger beside what the executed notebooks measured."""
+
+    def run(self) -> list[nodes.Node]:
+        records, places = {}, {}
+        for chapter in find():
+            for record in chapter.kept().get("claims", []):
+                records[record["id"]], places[record["id"]] = record, chapter
+        groups: dict[str, list[str]] = {}
+        verdicts = Counter()
+        for row in claims.ledger().values():
+            record = records.get(row["id"])
+            verdict = record["verdict"] if record else "not measured"
+            verdicts[verdict] += 1
+            group, _, part = row["source"].partition(", ")
+            card = self.card(row, record, verdict, part, places.get(row["id"]))
+            groups.setdefault(group, []).append(card)
+        totals = " · ".join(f"{verdicts[verdict]} {verdict}" for verdict in claims.COLOURS if verdicts[verdict])
+        page = [f'<p class="totals"><strong>{sum(verdicts.values())} claims</strong>: {totals}</p>']
+        for group, cards in groups.items():
+            page += [f'<p class="rubric">{escape(group)}</p><ul class="scoreboard">', *cards, "</ul>"]
+        return [nodes.raw("", "\n".join(page), format="html")]
+
+    def card(self, row: dict, record: dict | None, verdict: str, part: str, chapter: Chapter | None) -> str:
+        facts = {"Where": part, "By": {"paper": "the paper", "derived": "derived here"}[row["by"]]}
+        facts["Predicted"] = claims.target(row["relation"], row["predicted"])
+        if "ours" in row:
+            facts["Ours"] = f"= {row['ours']:.4g}"
+        if record:
+            broken, value = record["control"]
+            facts["Measured"] = f"{record['measured']:.4g}"
+            facts["Tolerance"] = f"{record['tolerance']:.4g}: {record['why']}"
+            facts["Control"] = f"{value:.4g}: {broken}"
+            facts["Outside"] = record["outside"]
+        else:
+            facts["Reason"] = row.get("reason")
+        listed = "".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in facts.items() if v)
+        name, link = escape(row["id"]), ""
+        if chapter:
+            page = self.env.app.builder.get_relative_uri(self.env.docname, f"book/{chapter.name}")
+            link = f'<a href="{page}#claim-{name}">checked in {escape(chapter.name)}</a>'
+        return (
+            f'<li id="{name}" style="border-left-color:{claims.COLOURS[verdict]}"><p><strong>{verdict}</strong> '
+            f'<a href="#{name}"><code>{name}</code></a> {link}</p><p>{escape(row["statement"])}</p>'
+            f"<dl>{listed}</dl></li>"
+        )
+
+
+def add_mathjax(app, error) -> None:
+    """Carry MathJax along, so that pages load nothing from elsewhere."""
+    for file in importlib.metadata.files("sphinx-mathjax-offline") if not error else ():
+        part = file.as_posix().partition("static/mathjax/")[2]
+        if part.startswith(MATHJAX):
+            target = Path(app.outdir, "_static", "mathjax", part)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file.locate(), target)
+
+
+def setup(app) -> dict:
+    app.connect("source-read", give_executed)
+    app.connect("html-page-context", add_footer, priority=100)  # before the theme makes its buttons
+    app.connect("build-finished", add_mathjax)
+    app.add_directive("scoreboard", Scoreboard)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
