@@ -98,7 +98,7 @@ def publish(made_from: str) -> None:
     options = ["-W", "-n", "--keep-going", "--path-output", str(NEXT)]
     start = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", *options, str(ROOT)]
-    told = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    told = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | {"NO_COLOR": "1"})
     if told.returncode:
         lines = (told.stdout + told.stderr).splitlines()
         telling = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-20:]

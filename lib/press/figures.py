@@ -9,7 +9,9 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 from cycler import cycler
 from IPython.display import display
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 FOREGROUND = "#010203"  # stands for the page's own text colour: `show` writes it as `currentColor`
 # Told apart by colour-blind readers, each with a contrast of 3:1 or more on the light and the dark page.
@@ -22,6 +24,7 @@ mpl.rcParams.update(
         "figure.facecolor": "none",
         "figure.constrained_layout.use": True,
         "savefig.facecolor": "none",
+        "savefig.dpi": 200,
         "savefig.transparent": True,
         "svg.fonttype": "path",
         "svg.hashsalt": "press",
@@ -56,6 +59,11 @@ mpl.rcParams.update(
 
 def svg(fig: Figure, alt: str) -> str:
     """The figure as one inline `<svg>`: the foreground colour follows the page, ids are its own, no date."""
+    for ax in fig.axes:
+        for artist in ax.get_children():
+            if isinstance(artist, AxesImage | QuadMesh):  # a heat map: no grid over it, no seams in it
+                ax.grid(False)
+                artist.set_rasterized(True)
     buffer = io.StringIO()
     fig.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
     drawing = buffer.getvalue()

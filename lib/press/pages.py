@@ -38,7 +38,12 @@ def read(text: str) -> nbformat.NotebookNode:
 
 
 def add_footer(app, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """On an executed page: its notebook to download, and what it was run with."""
+    """On an executed page: its notebook to download, and what it was run with. On every page: no thebe.
+
+    Jupyter Book writes thebe's settings twice, which is an error in the browser, and nothing here uses it.
+    """
+    scripts = context.get("script_files", [])
+    scripts[:] = [s for s in scripts if "thebe" not in f"{s.filename} {s.attributes}".lower()]
     chapter = chapter_of(pagename)
     if not (chapter and doctree):
         return
@@ -96,7 +101,7 @@ class Scoreboard(SphinxDirective):
         name, link = escape(row["id"]), ""
         if chapter:
             page = self.env.app.builder.get_relative_uri(self.env.docname, f"book/{chapter.name}")
-            link = f'<a href="{page}#claim-{name}">checked in {escape(chapter.name)}</a>'
+            link = f'<a class="place" href="{page}#claim-{name}">checked in {escape(chapter.name)}</a>'
         return (
             f'<li id="{name}" style="border-left-color:{claims.COLOURS[verdict]}"><p><strong>{verdict}</strong> '
             f'<a href="#{name}"><code>{name}</code></a> {link}</p><p>{escape(row["statement"])}</p>'

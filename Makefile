@@ -1,0 +1,35 @@
+# Two commands: `make book` and `make test`. Both set up .venv first, and again when the dependencies change.
+PYTHON ?= python3
+PY := .venv/bin/python
+WANTED = { pwd; cat pyproject.toml constraints.txt; }
+
+.DEFAULT_GOAL := help
+.PHONY: help book test lab clean setup
+
+help: ## show these commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 14
+	@echo "  PYTHON=… chooses the interpreter of a new .venv (3.11 or newer); now: $(PYTHON)"
+
+book: setup ## run what is stale and publish the book in _build/html
+	@$(PY) -m press build
+
+test: setup ## build the book, then run every test; a browser's where one is found
+	@$(PY) -m press build; built=$$?; $(PY) -m pytest && exit $$built
+
+lab: setup ## open the chapters as notebooks in JupyterLab
+	@JUPYTER_CONFIG_PATH=$(CURDIR)/.jupyter $(PY) -m jupyterlab
+
+clean: ## delete what was built; .venv stays
+	rm -rf _build
+
+setup:
+	@$(WANTED) | cmp -s - .venv/.installed || { \
+	  command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not found; name one: make PYTHON=…" >&2; exit 1; }; \
+	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "Python 3.11 or newer is needed, and $(PYTHON) is older; name one: make PYTHON=…" >&2; exit 1; }; \
+	  $(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+	    echo "$(PYTHON) lacks venv or ensurepip; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
+	  echo "setting up .venv (about a minute, 1.7 GB)"; \
+	  $(PYTHON) -m venv .venv && \
+	  $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . && \
+	  $(WANTED) > .venv/.installed; }
