@@ -87,19 +87,19 @@ class ExactLoss:
         S /= S.sum(0)
         return S
 
-    def loss(self, W, S):
+    def loss(self, W_V, S):
         """The excess loss at (W_V, S)."""
-        return self._loss(W, S)[0]
+        return self._loss(W_V, S)[0]
 
-    def _loss(self, W, S):
+    def _loss(self, W_V, S):
         xp = self.xp
         b = (self.S_star * S).sum(0) * self.per_s_star_sq  # s_i = b_i s*_i + rest_i, orthogonal
         rest = S - b * self.S_star
         rest_sq = (rest * rest).sum(0)  # (D,)
-        w_sq, w_dot = (W * W).sum(1), (W * self.V_star).sum(1)  # ‖w_m‖², w_m·v*_m      (M,)
+        w_sq, w_dot = (W_V * W_V).sum(1), (W_V * self.V_star).sum(1)  # ‖w_m‖², w_m·v*_m      (M,)
         W_sq, WV = w_sq.sum(), w_dot.sum()
-        # ‖b_i W − V*‖² = ‖W − V*‖² + 2(b_i − 1)⟨W − V*, W⟩ + (b_i − 1)²‖W‖²: small terms only
-        off = W - self.V_star
+        # ‖b_i W_V − V*‖² = ‖W_V − V*‖² + 2(b_i − 1)⟨W_V − V*, W_V⟩ + (b_i − 1)²‖W_V‖²: small terms only
+        off = W_V - self.V_star
         along = (off * off).sum() + (b - 1) * (2 * (W_sq - WV) + (b - 1) * W_sq)
         linear = (self.s_star_sq * along + W_sq * rest_sq).sum()  # Σ_{m,i} E(u−v)²
         if self.beta == 0:
@@ -119,12 +119,12 @@ class ExactLoss:
         value = 0.5 * self.a * linear - self.a * self.beta * even
         return value, b, rest, W_sq, WV, (theta, sin, w_norm, per_w, w_dot, s_norm, per_s)
 
-    def gradients(self, W, logits):
-        """(excess loss, dL/dW_V, dL/dlogits, S, cosine of W_V and V*) at W_V = W and S = scores(logits)."""
+    def gradients(self, W_V, logits):
+        """(excess loss, dL/dW_V, dL/dlogits, S, cosine of W_V and V*) at W_V and S = scores(logits)."""
         xp = self.xp
         S = self.scores(logits)
-        loss, b, rest, W_sq, WV, angles = self._loss(W, S)
-        to_W = (S * S).sum() * W - (b * self.s_star_sq).sum() * self.V_star
+        loss, b, rest, W_sq, WV, angles = self._loss(W_V, S)
+        to_W = (S * S).sum() * W_V - (b * self.s_star_sq).sum() * self.V_star
         on_teacher = b * W_sq - WV  # dL/ds_i = on_teacher_i s*_i + W_sq rest_i − …
         on_rest = W_sq
         if angles is not None:
@@ -132,7 +132,7 @@ class ExactLoss:
             d_w_norm = self.v_norm * (sin @ (self.s_star_norm * s_norm))  # (M,)
             d_w_dot = self.v_norm * (theta @ (self.s_star_sq * b))
             to_W = to_W - self.beta * (
-                (d_w_norm * per_w)[:, None] * W - (d_w_dot * self.per_v_norm)[:, None] * self.V_star
+                (d_w_norm * per_w)[:, None] * W_V - (d_w_dot * self.per_v_norm)[:, None] * self.V_star
             )
             d_s_norm = self.s_star_norm * ((self.v_norm * w_norm) @ sin) * per_s  # (D,), multiplies s_i
             d_s_dot = (self.v_norm * w_dot) @ theta  # (D,), multiplies s*_i
