@@ -191,6 +191,28 @@ def group_sparse(v_star, D: int, position: int) -> Teacher:
     return Teacher(v_star[None], S_star, IDENTITY)
 
 
+def six_sets(V_star, slope: float = 0.1) -> dict[str, Teacher]:
+    """The six experiments of section 4.1 with the paper's D and K, by name.
+
+    Convolution D = 36, K = 4 and the cycle graph D = 20, K = 3, each with ReLU and Leaky ReLU; token selection D = 20,
+    K = 4; group-sparse D = 20, K = 1. Ours: `V_star` M × d (its first row serves the group-sparse set, its d the token
+    selection), the Leaky `slope`, and the selected positions.
+
+    >>> [(name, f.D, f.K) for name, f in six_sets(torch.ones(2, 3)).items()][3:]
+    [('cycle, Leaky ReLU', 20, 3), ('token selection', 20, 4), ('group-sparse', 20, 1)]
+    """
+    V_star = checks.array("V_star", V_star, ("M", "d"))
+    leaky, cycle = Activation(slope), nx.cycle_graph(20)
+    return {
+        "convolution, ReLU": convolution(V_star, 36, 4, RELU),
+        "convolution, Leaky ReLU": convolution(V_star, 36, 4, leaky),
+        "cycle, ReLU": graph_convolution(V_star, cycle, RELU),
+        "cycle, Leaky ReLU": graph_convolution(V_star, cycle, leaky),
+        "token selection": token_selection(V_star.shape[1], 20, [2, 7, 11, 16]),
+        "group-sparse": group_sparse(V_star[0], 20, 7),
+    }
+
+
 def _position(i, D: int) -> int:
     i = checks.integer("a position", i, 0)
     if i >= D:

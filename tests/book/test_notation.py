@@ -1,4 +1,4 @@
-"""The notation table says what the library has, and the library has nothing named after a symbol that it does not say."""
+"""The notation table and the library agree, in both directions."""
 
 import importlib
 import inspect
