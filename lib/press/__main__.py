@@ -5,6 +5,7 @@ import ast
 import difflib
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -98,9 +99,9 @@ def publish(made_from: str) -> None:
     options = ["-W", "-n", "--keep-going", "--path-output", str(NEXT)]
     start = "from jupyter_book.cli.main import main; main()"
     command = [sys.executable, "-c", start, "build", *options, str(ROOT)]
-    told = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | {"NO_COLOR": "1"})
+    told = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     if told.returncode:
-        lines = (told.stdout + told.stderr).splitlines()
+        lines = re.sub(r"\x1b\[[\d;]*m", "", told.stdout + told.stderr).splitlines()  # no colours
         telling = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-20:]
         refuse([*telling, "not published: the pages have warnings; _build/html is still the last good book"])
     site = NEXT / "_build" / "html"

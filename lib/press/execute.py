@@ -11,6 +11,7 @@ import time
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 
+import psutil
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
@@ -34,13 +35,20 @@ def lock():
         yield
 
 
+def _end_children() -> None:
+    """End every process below this one; a busy kernel does not notice by itself that its parent is gone."""
+    for process in psutil.Process().children(recursive=True):
+        process.kill()
+
+
 def _end_with_parent() -> None:
     wait([multiprocessing.parent_process().sentinel])
+    _end_children()
     os._exit(1)
 
 
 def _execute(chapter: Chapter, changed: dict, outcome: Connection) -> None:
-    """Run one chapter and send what came of it. The kernel ends when this process does."""
+    """Run one chapter and send what came of it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # the kernel's notes about its sockets
@@ -130,9 +138,7 @@ def run(chapters: list[Chapter], changed: dict | None = None) -> bool:
                     if not console.is_terminal:
                         console.print(f"{state} {chapter.name} after {elapsed:.1f} s")
         except KeyboardInterrupt:
-            for process, _, _ in running.values():
-                process.terminate()
-                process.join()
+            _end_children()
             ended = len(done)
             raise KeyboardInterrupt(f"{ended} of {len(chapters)} chapters had ended; they are kept") from None
     _tell(console, done)

@@ -1,0 +1,208 @@
+"""A small book in a temporary folder, built by a copy of `press`; and a ledger to check against in this process."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from press import ROOT, claims
+
+FRONT = """---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+    format_version: 0.13
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+"""
+TOC = """format: jb-book
+root: book/index
+parts:
+  - caption: The paper
+    numbered: true
+    chapters:
+      - file: book/paper/one
+      - file: book/paper/two
+  - caption: The ledger
+    chapters:
+      - file: book/scoreboard
+      - file: book/references
+"""
+LEDGER = """[[claim]]
+id = "slope"
+source = "A paper, Theorem 1"
+by = "paper"
+statement = "The loss falls as 1/T."
+relation = "="
+predicted = -1.0
+expect = "holds"
+
+[[claim]]
+id = "power"
+source = "A paper, Theorem 1"
+by = "paper"
+statement = "The loss grows as the fourth power."
+relation = "="
+predicted = 4.0
+ours = 2.0
+expect = "differs"
+
+[[claim]]
+id = "unmeasured"
+source = "A paper, section 4"
+by = "derived"
+statement = "It holds on images too."
+relation = "≥"
+predicted = 0.9
+expect = "not measured"
+reason = "images not at hand"
+"""
+INDEX = """# A small book
+
+A page with enough words to be read as a page, a citation {cite}`zhang2026teachers`,
+and a number from another chapter: {glue:text}`paper/one.md::slope:.2f`.
+
+```{code-cell} python3
+print("a landing page that runs")
+```
+"""
+ONE = """# One
+
+The first chapter has a formula $x^2$, claims, a parameter, a figure, and a few words more so that it counts.
+
+```{code-cell} python3
+from press import claims, figures
+from press.numbers import glue
+```
+
+```{code-cell} python3
+:tags: [parameters]
+
+rate = 1.0
+count = 3
+```
+
+```{code-cell} python3
+glue(slope=-rate)
+claims.check("slope", -rate, tolerance=0.01, why="exact here", control=("half the rate", -0.5))
+claims.check("power", 2.0, tolerance=0.01, why="exact here", control=("the paper's power", 4.0))
+```
+
+```{code-cell} python3
+claims.close()
+```
+"""
+TWO = """# Two
+
+The second chapter has nothing to claim, but as many words as a page needs to be a page of a small book.
+
+```{code-cell} python3
+sum(range(10))
+```
+"""
+
+
+class Book:
+    """A copy of the project with a small book in it."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.environment = {k: v for k, v in os.environ.items() if k != "MNIST_DIR"} | {"PYTHONPATH": str(root / "lib")}
+
+    def write(self, path: str, text: str) -> None:
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_text(text, encoding="utf-8")
+
+    def change(self, path: str, old: str, new: str) -> None:
+        text = (self.root / path).read_text(encoding="utf-8")
+        assert old in text, f"{path} has no {old!r}"
+        self.write(path, text.replace(old, new, 1))
+
+    def python(self, *arguments: str, **options) -> subprocess.CompletedProcess:
+        options = {"cwd": self.root, "env": self.environment, "capture_output": True, "text": True} | options
+        return subprocess.run([sys.executable, *arguments], timeout=120, **options)
+
+    def press(self, *arguments: str) -> subprocess.CompletedProcess:
+        return self.python("-m", "press", *arguments)
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        """A press of its own session, so that a signal to its group is what Ctrl-C in a terminal is."""
+        options = {"cwd": self.root, "env": self.environment, "text": True, "start_new_session": True}
+        return subprocess.Popen(
+            [sys.executable, "-m", "press", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+        )
+
+    def hashes(self) -> dict[str, tuple[str, str | None]]:
+        """For each chapter the hash of its inputs now, and of those of its last good run."""
+        code = "from press.chapters import *\nfor c in find(): print(c.name, digest(c), c.kept().get('hash'))"
+        found = self.python("-c", code)
+        assert found.returncode == 0, found.stderr
+        return {name: (now, then) for name, now, then in map(str.split, found.stdout.splitlines())}
+
+    def stale(self) -> set[str]:
+        return {name for name, (now, then) in self.hashes().items() if now != then}
+
+    def site(self) -> dict[str, bytes]:
+        html = self.root / "_build" / "html"
+        return {str(f.relative_to(html)): f.read_bytes() for f in sorted(html.rglob("*")) if f.is_file()}
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory) -> Book:
+    """The small book, built once."""
+    book = Book(tmp_path_factory.mktemp("book") / "small")
+    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+    for name in ("lib", "_config.yml", "constraints.txt", "pyproject.toml", "book/assets", "book/references.bib"):
+        source, target = ROOT / name, book.root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, target, ignore=ignore) if source.is_dir() else shutil.copy(source, target)
+    for name in ("scoreboard.md", "references.md"):
+        shutil.copy(ROOT / "book" / name, book.root / "book" / name)
+    book.write("_toc.yml", TOC)
+    book.write("book/claims.toml", LEDGER)
+    for name, text in {"index": INDEX, "paper/one": ONE, "paper/two": TWO}.items():
+        book.write(f"book/{name}.md", FRONT + text)
+    told = book.press("build")
+    assert told.returncode == 0, told.stdout + told.stderr
+    return book
+
+
+@pytest.fixture
+def book(built, tmp_path) -> Book:
+    """A copy of the built small book, to change."""
+    return Book(Path(shutil.copytree(built.root, tmp_path / "small", symlinks=True)))
+
+
+@pytest.fixture
+def shown(monkeypatch) -> list[tuple[dict, dict]]:
+    """What is displayed in this process: (data, metadata) of each output."""
+    outputs = []
+
+    def keep(data, metadata=None, raw=False):
+        outputs.append((data, metadata or {}))
+
+    for module in ("press.claims", "press.figures"):
+        monkeypatch.setattr(f"{module}.display", keep)
+    return outputs
+
+
+@pytest.fixture
+def ledger(monkeypatch, tmp_path, shown):
+    """Write a ledger, and check claims against it in this process."""
+    monkeypatch.setattr(claims, "ROOT", tmp_path)
+    monkeypatch.setattr(claims, "_records", [])
+    (tmp_path / "book").mkdir()
+
+    def write(text: str) -> None:
+        (tmp_path / "book" / "claims.toml").write_text(text, encoding="utf-8")
+
+    write(LEDGER)
+    return write

@@ -1,0 +1,277 @@
+"""Building a small book for real: what is stale, what fails, what is published, and what a kill leaves behind."""
+
+import json
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from .conftest import Book
+
+FAILING = 'raise RuntimeError("planted")'
+SLEEPING = "import time; time.sleep(60)"
+ALL = {"index", "paper/one", "paper/two"}
+
+
+def executed(book: Book, folder: str = "executed") -> dict[str, bytes]:
+    found = (book.root / "_build" / folder).rglob("*.ipynb")
+    return {str(f.relative_to(book.root / "_build" / folder).with_suffix("")): f.read_bytes() for f in found}
+
+
+# --- publication -----------------------------------------------------------------------------------------
+
+
+def test_pages_show_what_was_run(built):
+    page = built.site()["book/paper/one.html"].decode()
+    kept = json.loads(executed(built)["paper/one"])["metadata"]["press"]
+    assert kept["hash"] in page
+    assert f"python {kept['versions']['python']}" in page
+    assert 'href="../../_sources/book/paper/one.ipynb"' in page
+    assert built.site()["_sources/book/paper/one.ipynb"] == executed(built)["paper/one"]
+    assert "-1.00" in built.site()["book/index.html"].decode(), "a number glued from another chapter"
+
+
+def test_scoreboard_lists_every_claim_and_links_to_its_place(built):
+    board = built.site()["book/scoreboard.html"].decode()
+    assert "<strong>3 claims</strong>: 1 holds · 1 differs · 1 not measured" in board
+    for claim in ("slope", "power"):
+        assert f'<li id="{claim}"' in board
+        assert f'href="paper/one.html#claim-{claim}"' in board
+        assert f'id="claim-{claim}"' in built.site()["book/paper/one.html"].decode()
+    assert "images not at hand" in board
+
+
+def test_nothing_changed_takes_seconds_and_touches_nothing(book):
+    before, began = book.site(), time.monotonic()
+    told = book.press("build")
+    assert told.returncode == 0
+    assert "nothing changed" in told.stdout
+    assert "running" not in told.stdout
+    assert time.monotonic() - began < 10
+    assert book.site() == before
+
+
+def test_a_failing_chapter_leaves_the_last_good_book_whole(book):
+    before = book.site()
+    book.change("book/paper/two.md", "sum(range(10))", FAILING)
+    book.change("book/paper/one.md", "rate = 1.0", "rate = 1")
+    told = book.press("build")
+    assert told.returncode == 1
+    assert "book/paper/two.md: cell [1] at line 17: RuntimeError: planted" in told.stdout, told.stdout
+    assert book.site() == before
+    assert "planted" in executed(book, "failed")["paper/two"].decode()
+    assert book.stale() == {"paper/two"}, "the other chapter was run and kept"
+
+    book.change("book/paper/two.md", FAILING, "sum(range(11))")
+    assert book.press("build").returncode == 0
+    assert executed(book, "failed") == {}
+    assert "sum(range(11))" not in str(before)
+    assert ">11</span>" in book.site()["book/paper/two.html"].decode()
+
+
+def test_a_claim_that_misses_fails_its_chapter(book):
+    before = book.site()
+    book.change("book/paper/one.md", '"slope", -rate,', '"slope", -rate / 2,')  # the hypothesis is broken
+    book.change("book/paper/one.md", '("the paper\'s power", 4.0)', '("nothing broken", 2.02)')  # the control hits
+    told = book.press("build")
+    assert told.returncode == 1
+    assert "book/paper/one.md: cell [4] at line 35: AssertionError" in told.stdout
+    assert "slope: measured -0.5, not = -1 within 0.01" in told.stdout
+    assert "power: control 'nothing broken', 2.02, does not miss = 2 by 0.03" in told.stdout
+    assert "paper/one  failed" in told.stdout
+    assert "0/2" in told.stdout
+    assert book.site() == before
+
+
+def test_a_claim_that_is_not_reached_fails_its_chapter(book):
+    book.change("book/paper/one.md", 'claims.check("power"', 'if rate > 5: claims.check("power"')
+    told = book.press("run", "one")
+    assert told.returncode == 1
+    assert "not checked: power" in told.stdout
+
+
+def test_a_warning_of_the_pages_stops_publication(book):
+    before = book.site()
+    book.change("book/references.md", "# References", "# References\n\nSee {ref}`nowhere-at-all`.")
+    told = book.press("build")
+    assert told.returncode == 1
+    assert "WARNING: undefined label: 'nowhere-at-all'" in told.stderr
+    assert "book/references.md:" in told.stderr
+    assert book.site() == before
+
+
+def test_the_audit_stops_publication(book):
+    before = book.site()
+    book.change(
+        "book/references.md", "# References", "# References\n\n<script src='https://example.org/x.js'></script>"
+    )
+    told = book.press("build")
+    assert told.returncode == 1
+    assert "book/references: loads https://example.org/x.js" in told.stderr
+    assert book.site() == before
+
+
+def test_sphinx_refuses_a_notebook_that_is_not_current(book):
+    book.change("book/paper/two.md", "sum(range(10))", "sum(range(12))")
+    start = "from jupyter_book.cli.main import main; main()"
+    told = book.python("-c", start, "build", ".", "--path-output", "elsewhere")
+    assert told.returncode != 0
+    assert "book/paper/two.md: no current executed notebook" in told.stdout + told.stderr
+
+
+# --- staleness -------------------------------------------------------------------------------------------
+
+CHANGES = {
+    "a formula of the mathematics": ("lib/bilinear/activations.py", "\n", "\n# changed\n", ALL),
+    "a new module of the mathematics": ("lib/bilinear/new.py", None, "x = 1\n", ALL),
+    "a module that chapters import": ("lib/press/figures.py", "9", "8", ALL),
+    "the module for pages": ("lib/press/pages.py", "\n", "\n# changed\n", set()),
+    "the module for execution": ("lib/press/execute.py", "\n", "\n# changed\n", set()),
+    "a page of prose": ("book/scoreboard.md", "Scoreboard", "Board", set()),
+    "a style sheet": ("book/assets/book.css", "\n", "\n\n", set()),
+    "a test": ("tests/test_new.py", None, "def test(): pass\n", set()),
+    "the configuration": ("_config.yml", "\n", "\n\n", set()),
+    "one chapter's prose": ("book/paper/two.md", "nothing", "not a thing", {"paper/two"}),
+    "one chapter's parameter": ("book/paper/one.md", "count = 3", "count = 4", {"paper/one"}),
+    "one chapter's claim": ("book/claims.toml", "-1.0", "-1.001", {"paper/one"}),
+    "a claim of no chapter": ("book/claims.toml", "0.9", "0.8", set()),
+}
+
+
+def test_exactly_what_a_change_reaches_is_stale(book):
+    assert book.stale() == set()
+    for what, (path, old, new, stale) in CHANGES.items():
+        text = (book.root / path).read_text() if old else None
+        book.change(path, old, new) if old else book.write(path, new)
+        assert book.stale() == stale, what
+        book.write(path, text) if old else (book.root / path).unlink()
+        os.utime(book.root / "book/paper/one.md")
+        assert book.stale() == set(), f"{what}, taken back"
+
+
+def test_images_count_for_the_chapters_that_name_them(book):
+    book.change("book/paper/two.md", "nothing", "nothing of MNIST")
+    without = book.hashes()
+    book.environment["MNIST_DIR"] = str(book.root / "images")
+    book.write("images/t10k", "some bytes")
+    some = book.hashes()
+    book.write("images/t10k", "other bytes")
+    assert without["paper/two"] != some["paper/two"] != book.hashes()["paper/two"]
+    assert without["paper/one"] == some["paper/one"] == book.hashes()["paper/one"]
+
+
+# --- the ledger and the chapters -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "told"),
+    [
+        ("book/paper/two.md", "sum(range(10))", 'claims.check("nothing", 1)\nclaims.close()',
+         "book/paper/two.md:18: claim 'nothing' is not in book/claims.toml"),
+        ("book/paper/two.md", "sum(range(10))", 'claims.check("slope", 1)\nclaims.close()',
+         "book/paper/two.md:18: claim 'slope' is checked already at book/paper/one.md:31"),
+        ("book/paper/two.md", "sum(range(10))", "claims.check(id, 1)\nclaims.close()",
+         "book/paper/two.md:18: the id of a claim must be written out"),
+        ("book/paper/one.md", "claims.close()", "print(1)", "book/paper/one.md: has claims, but its last cell"),
+        ("book/claims.toml", '"slope"', '"slip"', "book/claims.toml: claim 'slip' is checked by no chapter"),
+        ("book/claims.toml", '"="', '"<"', "book/claims.toml: claim 'slope': field 'relation' is '<'"),
+    ],
+    ids=["unknown", "checked twice", "not written out", "not closed", "not checked", "wrong row"],
+)  # fmt: skip
+def test_ledger_and_chapters_must_meet_before_anything_runs(book, path, old, new, told):
+    book.change(path, old, new)
+    run = book.press("build")
+    assert run.returncode == 1
+    assert told in run.stderr
+    assert "Traceback" not in run.stderr
+    assert "running" not in run.stdout
+
+
+def test_a_claim_with_a_reason_may_be_left_unchecked(book):
+    row = 'ours = 2.0\nexpect = "differs"'
+    book.change("book/claims.toml", row, f'{row}\nreason = "no images"')
+    book.change("book/paper/one.md", 'claims.check("power"', 'if rate > 5: claims.check("power"')
+    assert book.press("build").returncode == 0
+    board = book.site()["book/scoreboard.html"].decode()
+    assert "1 holds · 2 not measured" in board
+    assert "no images" in board
+
+
+# --- press run -------------------------------------------------------------------------------------------
+
+
+def test_changed_parameters_run_aside(book):
+    before, pages = executed(book), book.site()
+    told = book.press("run", "book/paper/one.md", "-p", "count=[1, 2]", "-p", "rate=1.005")
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert executed(book) == before
+    assert book.site() == pages
+    run = executed(book, "runs")["paper/one"].decode()
+    assert "count = [1, 2]" in run
+    assert "slope = -1.005" in run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["one", "-p", "depth=3"], "paper/one has no parameter 'depth'; it has: rate, count"),
+        (["two", "-p", "rate=3"], "paper/two has no parameter 'rate'; it has: none"),
+        (["one", "-p", "rate"], "-p rate: give name=value"),
+        (["-p", "rate=2"], "and the chapter that it is for"),
+        (["tow"], "'tow' names 0 chapters; did you mean: two?"),
+        (["e"], "'e' names 0 chapters"),
+    ],
+)
+def test_wrong_names_are_refused_before_any_run(book, arguments, told):
+    run = book.press("run", *arguments)
+    assert run.returncode == 1
+    assert told in run.stderr
+    assert "Traceback" not in run.stderr
+    assert "running" not in run.stdout
+
+
+# --- being ended -----------------------------------------------------------------------------------------
+
+
+def wait_for(condition, seconds: float = 40) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_ended_in_the_middle_nothing_is_half_written_and_what_was_done_is_kept(book, how):
+    book.change("book/paper/one.md", "rate = 1.0", "rate = 1")
+    book.change("book/paper/two.md", "sum(range(10))", SLEEPING)
+    before, notebooks = book.site(), executed(book)
+    running = book.start("build")
+    wait_for(lambda: executed(book)["paper/one"] != notebooks["paper/one"])
+    processes = psutil.Process(running.pid).children(recursive=True)
+    assert any("ipykernel" in " ".join(process.cmdline()) for process in processes)
+
+    second = book.press("build")
+    assert second.returncode == 1
+    assert second.stderr == "press: another build of this book is running; wait for it to end\n"
+
+    os.killpg(running.pid, how) if how == signal.SIGINT else running.kill()
+    _, told = running.communicate(timeout=20)
+    assert running.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), told
+    assert "Traceback" not in told
+    wait_for(lambda: not any(process.is_running() for process in processes), 10)
+    assert book.site() == before
+    assert executed(book)["paper/two"] == notebooks["paper/two"]
+    assert book.stale() == {"paper/two"}, "what was done is kept"
+    for notebook in executed(book).values():
+        json.loads(notebook)
+
+
+def test_a_book_is_found_again_after_an_end_between_the_two_renames(book):
+    html = book.root / "_build" / "html"
+    html.rename(html.with_name("previous"))
+    (book.root / "_build/partial/paper/two").mkdir(parents=True)
+    assert "nothing changed" in book.press("build").stdout
+    assert html.is_dir()
+    assert not (book.root / "_build/partial").exists()

@@ -1,0 +1,176 @@
+"""Claims: what passes, what is a miss, and that every kind of wrong use fails the chapter."""
+
+import math
+
+import pytest
+
+from press import claims
+
+ROW = {
+    "id": "row",
+    "source": "A paper, Theorem 1",
+    "by": "paper",
+    "statement": "A sentence.",
+    "relation": "=",
+    "predicted": 1.0,
+    "expect": "holds",
+}
+CONTROL = ("a broken hypothesis", 2.0)
+
+
+def toml(**changes) -> str:
+    row = {key: value for key, value in (ROW | changes).items() if value is not None}
+    text = {str: lambda v: f'"{v}"', list: str}
+    return "[[claim]]\n" + "".join(f"{k} = {text.get(type(v), repr)(v)}\n" for k, v in row.items())
+
+
+def verdict(shown, *arguments, **options) -> str:
+    claims.check(*arguments, **{"tolerance": 0.1, "why": "a reason", "control": CONTROL} | options)
+    return shown[-1][1]["claim"]["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("relation", "predicted", "hits", "misses"),
+    [
+        ("=", 1.0, (1.0, 0.91, 1.09), (0.89, 1.11)),
+        ("≤", 1.0, (-5.0, 1.0, 1.09), (1.11,)),
+        ("≥", 1.0, (5.0, 1.0, 0.91), (0.89,)),
+        ("in", [0.5, 1.0], (0.5, 0.75, 1.09, 0.41), (0.39, 1.11)),
+    ],
+)
+def test_relations(ledger, shown, relation, predicted, hits, misses):
+    ledger(toml(relation=relation, predicted=predicted))
+    far = ("far off", -9.0 if relation == "≥" else 9.0)
+    for measured, wanted in [(m, "holds") for m in hits] + [(m, "missed") for m in misses]:
+        assert verdict(shown, "row", measured, control=far) == wanted, measured
+        claims._records.clear()
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"), [(1.3001, "holds"), (1.2999, "missed"), (0.6999, "holds"), (1.0, "missed")]
+)
+def test_control_must_miss_by_three_tolerances(ledger, shown, value, wanted):
+    ledger(toml())
+    assert verdict(shown, "row", 1.0, control=("broken", value)) == wanted
+
+
+def test_control_must_miss_on_the_side_that_counts(ledger, shown):
+    ledger(toml(relation="≤"))
+    assert verdict(shown, "row", 0.5, control=("broken", -99.0)) == "missed"
+
+
+def test_control_that_equals_the_prediction_misses_nothing_even_without_tolerance(ledger, shown):
+    ledger(toml())
+    assert verdict(shown, "row", 1.0, tolerance=0, control=("broken", 1.0)) == "missed"
+    claims._records.clear()
+    assert verdict(shown, "row", 1.0, tolerance=0, control=("broken", 1.001)) == "holds"
+
+
+@pytest.mark.parametrize(
+    ("measured", "wanted"),
+    [(2.0, "differs"), (2.09, "differs"), (2.2, "missed"), (4.0, "missed"), (3.0, "missed")],
+)
+def test_differs_meets_ours_and_rejects_the_prediction(ledger, shown, measured, wanted):
+    ledger(toml(predicted=4.0, ours=2.0, expect="differs"))
+    assert verdict(shown, "row", measured, control=("broken", 4.0)) == wanted
+
+
+def test_differs_must_reject_the_prediction_by_three_tolerances(ledger, shown):
+    ledger(toml(predicted=2.2, ours=2.0, expect="differs"))
+    assert verdict(shown, "row", 2.0, control=("broken", 9.0)) == "missed"
+
+
+def test_what_is_not_to_be_measured_is_a_miss_when_it_is(ledger, shown):
+    assert verdict(shown, "unmeasured", 0.95, control=("broken", 0.1)) == "missed"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"id": "unknown"}, "is not in book/claims.toml"),
+        ({"measured": math.nan}, "measured is nan"),
+        ({"measured": math.inf}, "measured is inf"),
+        ({"measured": "much"}, "measured is 'much'"),
+        ({"tolerance": -0.1}, "tolerance is -0.1; it must be at least 0"),
+        ({"tolerance": math.nan}, "tolerance is nan"),
+        ({"why": " "}, "why is missing"),
+        ({"control": None}, "control is missing"),
+        ({"control": 3.0}, "control is missing"),
+        ({"control": ("", 3.0)}, "control is missing"),
+        ({"control": ("broken", math.nan)}, "control is nan"),
+    ],
+)
+def test_wrong_use_is_shown_and_fails_at_close(ledger, shown, change, told):
+    ledger(toml())
+    call = {"id": "row", "measured": 1.0, "tolerance": 0.1, "why": "a reason", "control": CONTROL} | change
+    claims.check(call.pop("id"), call.pop("measured"), **call)
+    data, metadata = shown[-1]
+    assert metadata["claim"]["verdict"] == "missed"
+    assert told in data["text/plain"]
+    with pytest.raises(AssertionError, match="claims that failed") as raised:
+        claims.close()
+    assert told in str(raised.value)
+
+
+def test_a_broken_ledger_is_shown_and_not_raised(ledger, shown):
+    ledger("[[claim]\n")
+    assert verdict(shown, "row", 1.0) == "missed"
+    assert "not valid TOML" in shown[-1][0]["text/plain"]
+
+
+def test_close_lists_every_miss_and_starts_afresh(ledger, shown):
+    ledger(toml() + toml(id="other"))
+    verdict(shown, "row", 5.0)
+    verdict(shown, "other", 6.0)
+    with pytest.raises(AssertionError) as raised:
+        claims.close()
+    assert "row: measured 5" in str(raised.value)
+    assert "other: measured 6" in str(raised.value)
+    claims.close()
+
+
+def test_checked_twice_in_one_run_is_a_miss_and_a_cell_run_again_is_not(ledger, shown, monkeypatch):
+    ledger(toml())
+    assert verdict(shown, "row", 1.0) == "holds"
+    assert verdict(shown, "row", 1.0) == "missed"
+    claims._records.clear()
+    for run in (4, 5):
+        monkeypatch.setattr(claims, "get_ipython", lambda run=run: type("Shell", (), {"execution_count": run}))
+        assert verdict(shown, "row", 1.0) == "holds"
+    claims.close()
+
+
+def test_the_box_escapes_and_the_label_stands_beside_the_verdict(ledger, shown):
+    ledger(toml(statement="a < b & c"))
+    verdict(shown, "row", 1.0, outside="D <= 3")
+    data, _ = shown[-1]
+    assert "a &lt; b &amp; c" in data["text/html"]
+    assert "outside the theorem&#x27;s hypotheses: D &lt;= 3" in data["text/html"]
+    assert "<strong>holds</strong>" in data["text/html"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (toml(statement=None), "claim 'row': field 'statement' is missing"),
+        (toml(by="me"), "claim 'row': field 'by' is 'me'; allowed: one of paper, derived"),
+        (toml(relation="<"), "claim 'row': field 'relation' is '<'; allowed: one of =, ≤, ≥, in"),
+        (toml(expect="maybe"), "field 'expect' is 'maybe'"),
+        (toml(expect="differs"), "field 'ours' is missing"),
+        (toml(expect="not measured"), "field 'reason' is missing"),
+        (toml(ours=2.0), "field 'ours' does not belong"),
+        (toml(predicted="one"), "field 'predicted' is 'one'; allowed: a finite number"),
+        (toml(relation="in"), "field 'predicted' is 1.0; allowed: [low, high]"),
+        (toml(relation="in", predicted=[2.0, 1.0]), "allowed: [low, high] with low < high"),
+        (toml(id="Upper Case"), "claim 'Upper Case': field 'id'"),
+        (toml(colour="red"), "field 'colour' does not belong"),
+        (toml() + toml(), "claim 'row': field 'id' occurs twice"),
+        (toml().replace("1.0", "nan"), "field 'predicted' is nan"),
+        ("claim = 3", "'claim' must be a list of tables"),
+    ],
+)
+def test_a_wrong_row_names_file_id_and_field(ledger, text, told):
+    ledger(text)
+    with pytest.raises(ValueError, match=r"^book/claims\.toml: ") as raised:
+        claims.ledger()
+    assert told in str(raised.value)

@@ -1,0 +1,105 @@
+"""Figures and glued numbers: the same bytes, the page's colours, ids of their own, and no silent nonsense."""
+
+import math
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from press import figures, numbers
+
+ALT = "A line falls from the upper left to the lower right."
+PAGES = {"light": "#ffffff", "dark": "#14181e"}
+
+
+def draw(end: float = 1.0) -> plt.Figure:
+    fig, ax = plt.subplots()
+    ax.plot([0, 1], [1, 1 - end], "o-", label="measured")
+    ax.plot([0, 1], [1, 0], **figures.THEORY, label="theory $1/T$")
+    ax.set(xlabel="steps", ylabel="loss")
+    ax.legend()
+    return fig
+
+
+def shown_svg(shown, fig, alt: str = ALT) -> str:
+    figures.show(fig, alt=alt)
+    return shown[-1][0]["text/html"]
+
+
+def test_same_figure_same_bytes_and_no_date(shown):
+    one, again = shown_svg(shown, draw()), shown_svg(shown, draw())
+    assert one == again
+    assert "<dc:date>" not in one
+    assert not re.search(r"20\d\d-\d\d", one)
+
+
+def test_foreground_follows_the_page(shown):
+    svg = shown_svg(shown, draw())
+    assert figures.FOREGROUND not in svg
+    assert svg.count("currentColor") > 10
+    assert "#000000" not in svg, "something is black whatever the page"
+    assert not re.search(r"fill: #f{6}\b", svg), "something is white whatever the page"
+
+
+def test_alternative_text_is_given_and_fallback_too(shown):
+    svg = shown_svg(shown, draw(), alt='Loss < 1 & "falls" to the right.')
+    assert 'role="img" aria-label="Loss &lt; 1 &amp; &quot;falls&quot; to the right."' in svg
+    assert shown[-1][0]["text/plain"] == 'Figure: Loss < 1 & "falls" to the right.'
+
+
+@pytest.mark.parametrize("alt", ["", "   ", "loss curve"])
+def test_no_or_too_short_alternative_text_is_refused(shown, alt):
+    with pytest.raises(ValueError, match="alt="):
+        figures.show(draw(), alt=alt)
+    plt.close("all")
+
+
+def test_ids_of_two_figures_never_meet_and_every_reference_has_its_id(shown):
+    one, other = shown_svg(shown, draw()), shown_svg(shown, draw(end=0.5))
+    ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (one, other)]
+    assert ids[0]
+    assert not ids[0] & ids[1]
+    for svg, own in zip((one, other), ids, strict=True):
+        assert set(re.findall(r'(?:url\(#|href="#)([^)"]+)', svg)) == own
+
+
+def test_show_closes_the_figure(shown):
+    figures.show(draw(), alt=ALT)
+    assert plt.get_fignums() == []
+
+
+def test_a_heat_map_has_no_grid_over_it(shown):
+    fig, ax = plt.subplots()
+    ax.pcolormesh(np.eye(3))
+    svg = shown_svg(shown, fig, alt="Three bright cells on the diagonal of nine.")
+    assert "<image" in svg
+    assert "stroke-opacity: 0.15" not in svg
+
+
+def luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
+@pytest.mark.parametrize("colour", figures.COLOURS)
+def test_palette_reads_on_both_pages(colour, page):
+    dark, light = sorted([luminance(colour), luminance(page)])
+    assert (light + 0.05) / (dark + 0.05) >= 3
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, np.float64("nan")])
+def test_glue_refuses_what_is_not_finite_by_name(value):
+    with pytest.raises(ValueError, match="slope is"):
+        numbers.glue(slope=value)
+
+
+def test_glue_keeps_plain_numbers_and_prints_them(monkeypatch, capsys):
+    glued = {}
+    monkeypatch.setattr("myst_nb.glue", lambda name, value, display: glued.update({name: value}))
+    numbers.glue(slope=np.float32(0.5), steps=np.int64(12000), name="ReLU")
+    assert glued == {"slope": 0.5, "steps": 12000, "name": "ReLU"}
+    assert [type(value) for value in glued.values()] == [float, int, str]
+    assert capsys.readouterr().out == "slope = 0.5\nsteps = 12,000\nname = ReLU\n"
