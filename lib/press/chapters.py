@@ -15,7 +15,7 @@ from press import ROOT, claims
 
 BUILD = ROOT / "_build"
 PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "networkx", "matplotlib", "seaborn")
-IMPORTED = ("__init__", "claims", "figures", "numbers")  # the modules of press that chapters run
+IMPORTED = ("__init__.py", "claims.py", "figures.py", "figures.mplstyle", "numbers.py")  # what chapters run of press
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def digest(chapter: Chapter) -> str:
     """The hash of the chapter's text, claims and data, of the code that it imports, and of the versions."""
     rows, images = claims.ledger(), os.environ.get("MNIST_DIR")
     reads_images = images and "mnist" in chapter.text.lower()
-    imported = [*(ROOT / "lib/bilinear").rglob("*.py"), *(ROOT / f"lib/press/{name}.py" for name in IMPORTED)]
+    imported = [*(ROOT / "lib/bilinear").rglob("*.py"), *(ROOT / "lib/press" / name for name in IMPORTED)]
     inputs = [
         chapter.text,
         [rows.get(claim) for _, claim in checked(chapter)],

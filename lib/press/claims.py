@@ -28,11 +28,11 @@ class Record:
     cell: int | None
     why: str
     outside: str | None
+    problems: list[str]
     row: dict = field(default_factory=dict)
     measured: float | None = None
     tolerance: float | None = None
     control: tuple[str, float | None] | None = None
-    problems: list[str] = field(default_factory=list)
 
     @property
     def verdict(self) -> str:
@@ -41,9 +41,7 @@ class Record:
 
 def target(relation: str, predicted) -> str:
     """The prediction in print: "= 1", "≤ 0.5", "in [0.9, 1.1]"."""
-    if relation == "in":
-        return f"in [{predicted[0]:.4g}, {predicted[1]:.4g}]"
-    return f"{relation} {predicted:.4g}"
+    return f"{relation} [{predicted[0]:.4g}, {predicted[1]:.4g}]" if relation == "in" else f"{relation} {predicted:.4g}"
 
 
 def distance(value: float, relation: str, predicted) -> float:
@@ -58,54 +56,54 @@ def _finite(value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _interval(ends) -> bool:
+    return isinstance(ends, list) and len(ends) == 2 and all(map(_finite, ends)) and ends[0] < ends[1]
+
+
+def _text(value) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _identifier(value) -> bool:
+    return _text(value) and bool(re.fullmatch(r"[a-z0-9]+([.-][a-z0-9]+)*", value))
+
+
 def _fault(row: dict) -> str | None:
     """What is wrong with a row of the ledger, in words; None where it is well formed."""
-
-    def text(value):
-        return isinstance(value, str) and bool(value.strip())
-
-    def name(value):
-        return text(value) and re.fullmatch(r"[a-z0-9]+([.-][a-z0-9]+)*", value)
 
     def one_of(*allowed):
         return allowed.__contains__, f"one of {', '.join(allowed)}"
 
-    def interval(ends):
-        return isinstance(ends, list) and len(ends) == 2 and all(map(_finite, ends)) and ends[0] < ends[1]
-
-    number = _finite, "a finite number"
-    expect = row.get("expect")
+    text, number = (_text, "a text"), (_finite, "a finite number")
     rules = {
-        "id": (name, "lower-case words joined by - or ."),
-        "source": (text, "a text"),
+        "id": (_identifier, "lower-case words joined by - or ."),
+        "source": text,
         "by": one_of("paper", "derived"),
-        "statement": (text, "a text"),
+        "statement": text,
         "relation": one_of("=", "≤", "≥", "in"),
-        "predicted": (interval, "[low, high] with low < high") if row.get("relation") == "in" else number,
+        "predicted": (_interval, "[low, high] with low < high") if row.get("relation") == "in" else number,
         "expect": one_of("holds", "differs", "not measured"),
     }
-    if expect == "differs":
-        rules["ours"] = number
-    if expect == "not measured" or "reason" in row:
-        rules["reason"] = (text, "a text")
+    rules |= {"ours": number} if row.get("expect") == "differs" else {}
+    rules |= {"reason": text} if row.get("expect") == "not measured" or "reason" in row else {}
     for key, (allows, allowed) in rules.items():
         if key not in row:
             return f"field '{key}' is missing"
         if not allows(row[key]):
             return f"field '{key}' is {row[key]!r}; allowed: {allowed}"
     unknown = sorted(row.keys() - rules.keys())
-    return f"field '{unknown[0]}' does not belong to a row that expects '{expect}'" if unknown else None
+    return f"field '{unknown[0]}' does not belong to a row that expects '{row['expect']}'" if unknown else None
 
 
 def ledger() -> dict[str, dict]:
     """The rows of the ledger by id; a wrong row is a ValueError that names file, id and field."""
-    claims: dict[str, dict] = {}
     try:
         rows = tomllib.loads((ROOT / LEDGER).read_text(encoding="utf-8")).get("claim", [])
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{LEDGER}: not valid TOML: {error}") from None
     if not (isinstance(rows, list) and all(isinstance(row, dict) for row in rows)):
         raise ValueError(f"{LEDGER}: 'claim' must be a list of tables, each headed [[claim]]")
+    claims: dict[str, dict] = {}
     for place, row in enumerate(rows, start=1):
         name = row.get("id", f"number {place}")
         if fault := _fault(row) or ("field 'id' occurs twice" if name in claims else None):
@@ -124,12 +122,11 @@ def check(id: str, measured, *, tolerance, why="", control=None, outside: str | 
     measurement with exactly that hypothesis broken; it must miss by three tolerances.
     `outside` names a hypothesis of the theorem that this run does not meet.
     """
-    record = Record(id, getattr(get_ipython(), "execution_count", None), why, outside)
-    earlier = [other for other in _records if other.id == id]
-    if any(other.cell == record.cell for other in earlier):
-        record.problems.append("is checked twice")
-    else:  # its cell is run again
-        _records[:] = [other for other in _records if other.id != id]
+    cell = getattr(get_ipython(), "execution_count", None)
+    twice = any(record.id == id and record.cell == cell for record in _records)
+    if not twice:  # where its cell is run again, the new record takes the place of the old
+        _records[:] = [record for record in _records if record.id != id]
+    record = Record(id, cell, why, outside, ["is checked twice"] if twice else [])
     _records.append(record)
     _fill(record, measured, tolerance, control)
     if not record.problems:
@@ -142,8 +139,7 @@ def close() -> None:
     """End the chapter's claims: one error that lists every miss, or one line that says all is as expected."""
     records = _records.copy()
     _records.clear()
-    missed = [f"{record.id}: {problem}" for record in records for problem in record.problems]
-    if missed:
+    if missed := [f"{record.id}: {problem}" for record in records for problem in record.problems]:
         raise AssertionError("claims that failed:\n" + "\n".join(missed))
     if records:
         print(f"{len(records)} of {len(records)} claims are as the ledger expects")
@@ -151,35 +147,32 @@ def close() -> None:
 
 def _fill(record: Record, measured, tolerance, control) -> None:
     """Complete the record from the ledger and the call; whatever is wrong with them is a problem."""
+    problem = record.problems.append
 
     def number(name, value):
         try:
             value = float(value)
         except (TypeError, ValueError, RuntimeError):
-            record.problems.append(f"{name} is {value!r}, which is not one number")
-            return None
-        if not math.isfinite(value):
-            record.problems.append(f"{name} is {value}; it must be finite")
-            return None
-        return value
+            return problem(f"{name} is {value!r}, which is not one number")
+        return value if math.isfinite(value) else problem(f"{name} is {value}; it must be finite")
 
     try:
-        record.row = ledger().get(record.id, {})
-        if not record.row:
-            record.problems.append(f"is not in {LEDGER}")
+        record.row = ledger()[record.id]
+    except KeyError:
+        problem(f"is not in {LEDGER}")
     except (OSError, ValueError) as error:
-        record.problems.append(str(error))
+        problem(str(error))
     record.measured = number("measured", measured)
     record.tolerance = number("tolerance", tolerance)
     if record.tolerance is not None and record.tolerance < 0:
-        record.problems.append(f"tolerance is {record.tolerance:g}; it must be at least 0")
-    if not (isinstance(record.why, str) and record.why.strip()):
-        record.problems.append("why is missing: say where the tolerance comes from")
+        problem(f"tolerance is {record.tolerance:g}; it must be at least 0")
+    if not _text(record.why):
+        problem("why is missing: say where the tolerance comes from")
     match control:
         case (str(broken), value) if broken.strip():
             record.control = (broken, number("control", value))
         case _:
-            record.problems.append('control is missing: give control=("the broken hypothesis", value)')
+            problem('control is missing: give control=("the broken hypothesis", value)')
 
 
 def _judge(record: Record) -> None:
@@ -200,24 +193,21 @@ def _judge(record: Record) -> None:
     if row["expect"] == "differs" and not misses(measured, paper):
         record.problems.append(f"measured {measured:.4g} does not miss {target(*paper)} by {far:.4g}")
     if not misses(control, wanted):
-        told = f"control '{broken}', {control:.4g},"
-        record.problems.append(f"{told} does not miss {target(*wanted)} by {far:.4g}")
+        told = f"control '{broken}', {control:.4g}, does not miss {target(*wanted)} by {far:.4g}"
+        record.problems.append(told)
 
 
 def _facts(record: Record) -> list[str]:
-    row = record.row
-    facts = [f"predicted {target(row['relation'], row['predicted'])}"] if row else []
-    if "ours" in row:
-        facts.append(f"ours = {row['ours']:.4g}")
-    if record.measured is not None:
-        facts.append(f"measured {record.measured:.4g}")
-    if record.tolerance is not None:
-        facts.append(f"tolerance {record.tolerance:.4g}: {record.why}")
-    if record.control and record.control[1] is not None:
-        facts.append(f"control, {record.control[0]}: {record.control[1]:.4g}")
-    if record.outside:
-        facts.append(f"outside the theorem's hypotheses: {record.outside}")
-    return facts + record.problems
+    row, (broken, control) = record.row, record.control or (None, None)
+    facts = {
+        "predicted": target(row["relation"], row["predicted"]) if row else None,
+        "ours": f"= {row['ours']:.4g}" if "ours" in row else None,
+        "measured": None if record.measured is None else f"{record.measured:.4g}",
+        "tolerance": None if record.tolerance is None else f"{record.tolerance:.4g}: {record.why}",
+        f"control, {broken}:": None if control is None else f"{control:.4g}",
+        "outside the theorem's hypotheses:": record.outside,
+    }
+    return [f"{name} {fact}" for name, fact in facts.items() if fact] + record.problems
 
 
 def _line(record: Record) -> str:

@@ -4,57 +4,18 @@ import hashlib
 import html
 import io
 import re
+from pathlib import Path
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
-from cycler import cycler
 from IPython.display import display
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+plt.style.use(Path(__file__).with_suffix(".mplstyle"))
 FOREGROUND = "#010203"  # stands for the page's own text colour: `show` writes it as `currentColor`
-# Told apart by colour-blind readers, each with a contrast of 3:1 or more on the light and the dark page.
-COLOURS = ["#0077BB", "#D55E00", "#009E73", "#B8659A", "#8C7A00", "#7A7A7A"]
+COLOURS = plt.rcParams["axes.prop_cycle"].by_key()["color"]
 THEORY = {"color": FOREGROUND, "linestyle": (0, (5, 3)), "linewidth": 1.4, "zorder": 3}
-
-mpl.rcParams.update(
-    {
-        "figure.figsize": (6.4, 3.6),
-        "figure.facecolor": "none",
-        "figure.constrained_layout.use": True,
-        "savefig.facecolor": "none",
-        "savefig.dpi": 200,
-        "savefig.transparent": True,
-        "svg.fonttype": "path",
-        "svg.hashsalt": "press",
-        "font.size": 10,
-        "font.family": "DejaVu Sans",
-        "text.color": FOREGROUND,
-        "axes.facecolor": "none",
-        "axes.edgecolor": FOREGROUND,
-        "axes.labelcolor": FOREGROUND,
-        "axes.titlecolor": FOREGROUND,
-        "axes.titlesize": 10,
-        "axes.linewidth": 0.8,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.prop_cycle": cycler(color=COLOURS),
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": FOREGROUND,
-        "grid.alpha": 0.15,
-        "grid.linewidth": 0.6,
-        "xtick.color": FOREGROUND,
-        "ytick.color": FOREGROUND,
-        "legend.frameon": False,
-        "lines.linewidth": 1.6,
-        "lines.markersize": 5,
-        "hatch.color": FOREGROUND,
-        "boxplot.boxprops.color": FOREGROUND,
-        "image.cmap": "viridis",
-    }
-)
 
 
 def svg(fig: Figure, alt: str) -> str:

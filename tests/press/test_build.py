@@ -127,6 +127,7 @@ CHANGES = {
     "a formula of the mathematics": ("lib/bilinear/activations.py", "\n", "\n# changed\n", ALL),
     "a new module of the mathematics": ("lib/bilinear/new.py", None, "x = 1\n", ALL),
     "a module that chapters import": ("lib/press/figures.py", "9", "8", ALL),
+    "the style of figures": ("lib/press/figures.mplstyle", "6.4", "6.5", ALL),
     "the module for pages": ("lib/press/pages.py", "\n", "\n# changed\n", set()),
     "the module for execution": ("lib/press/execute.py", "\n", "\n# changed\n", set()),
     "a page of prose": ("book/scoreboard.md", "Scoreboard", "Board", set()),
