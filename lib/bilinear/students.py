@@ -40,6 +40,7 @@ class PositionOnlyTransformer(nn.Module):
         return softmax_scores(self.P.T @ self.W_KQ @ self.P)
 
     def forward(self, X: Tensor) -> Tensor:
+        """TF(X), (…, d, D) to (…, M, D)."""
         checks.tokens(X, self.W_V.shape[1], self.P.shape[0], like=self.W_V)
         return self.sigma(self.W_V @ X @ self.scores())
 
@@ -50,8 +51,9 @@ class FullTransformer(nn.Module):
     Parameters: `W_V_tilde` M × (d+D) and `W_KQ_tilde` (d+D) × (d+D), both zero at the start. Its scores depend on the
     tokens; with all blocks but `V_X` and `PP` at zero it is the position-only student. Errors as there.
 
-    >>> {name: tuple(block.shape) for name, block in FullTransformer(2, 3, 4, Activation(1.0)).blocks().items()}
-    {'V_X': (2, 3), 'V_P': (2, 4), 'XX': (3, 3), 'XP': (3, 4), 'PX': (4, 3), 'PP': (4, 4)}
+    >>> blocks = FullTransformer(M=2, d=3, D=4, sigma=Activation(1.0)).blocks()
+    >>> print(*(f"{name} {tuple(block.shape)}" for name, block in blocks.items()))
+    V_X (2, 3) V_P (2, 4) XX (3, 3) XP (3, 4) PX (4, 3) PP (4, 4)
     """
 
     def __init__(self, M: int, d: int, D: int, sigma: Activation, P=None):
@@ -75,6 +77,7 @@ class FullTransformer(nn.Module):
         }
 
     def forward(self, X: Tensor) -> Tensor:
+        """TF(X), (…, d, D) to (…, M, D)."""
         D = self.P.shape[0]
         checks.tokens(X, self.W_V_tilde.shape[1] - D, D, like=self.W_V_tilde)
         Z = torch.cat([X, self.P.expand(*X.shape[:-2], D, D)], dim=-2)  # (…, d+D, D)
