@@ -1,6 +1,7 @@
 """The Sphinx side: each chapter's executed notebook becomes its page, with a footer; and the scoreboard."""
 
 import importlib.metadata
+import re
 import shutil
 from collections import Counter
 from html import escape
@@ -109,6 +110,21 @@ class Scoreboard(SphinxDirective):
         )
 
 
+def plain_docstring(app, what, name, obj, options, lines: list[str]) -> None:
+    """Give autodoc our docstrings as reST: plain text with `code`, indented formulas, and doctests."""
+    shown = []
+    for block in "\n".join(lines).split("\n\n"):
+        if block.lstrip().startswith(">>>"):
+            shown.append(block)
+        elif all(line.startswith("    ") for line in block.splitlines()):
+            shown.append(f"::\n\n{block}")
+        else:  # outside backticks, what reST would read as markup
+            parts = block.split("`")
+            parts[::2] = [re.sub(r"([*|_\\])", r"\\\1", part) for part in parts[::2]]
+            shown.append("``".join(parts))
+    lines[:] = "\n\n".join(shown).split("\n")
+
+
 def add_mathjax(app, error) -> None:
     """Carry MathJax along, so that pages load nothing from elsewhere."""
     for file in importlib.metadata.files("sphinx-mathjax-offline") if not error else ():
@@ -122,6 +138,7 @@ def add_mathjax(app, error) -> None:
 def setup(app) -> dict:
     app.connect("source-read", give_executed)
     app.connect("html-page-context", add_footer, priority=100)  # before the theme makes its buttons
+    app.connect("autodoc-process-docstring", plain_docstring)
     app.connect("build-finished", add_mathjax)
     app.add_directive("scoreboard", Scoreboard)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
