@@ -221,7 +221,7 @@ def test_changed_parameters_run_aside(book):
         (["two", "-p", "rate=3"], "paper/two has no parameter 'rate'; it has: none"),
         (["one", "-p", "rate"], "-p rate: give name=value"),
         (["-p", "rate=2"], "and the chapter that it is for"),
-        (["tow"], "'tow' names 0 chapters; did you mean: two?"),
+        (["tow"], "'tow' names 0 chapters; choose: two"),
         (["e"], "'e' names 0 chapters"),
     ],
 )
