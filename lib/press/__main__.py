@@ -13,7 +13,7 @@ import sys
 import yaml
 
 from press import ROOT, audit
-from press.chapters import BUILD, Chapter, find, ledger_faults, parameters
+from press.chapters import BUILD, Chapter, call_faults, find, ledger_faults, notation_faults, parameters
 from press.execute import lock, run
 
 HTML, NEXT, PREVIOUS = BUILD / "html", BUILD / "next", BUILD / "previous"
@@ -60,7 +60,7 @@ def run_chapters(names: list[str], given: list[str]) -> int:
     chapters = chosen(names)
     changed = settings(chapters, given)
     chapters = chapters or [chapter for chapter in find() if not chapter.is_current()]
-    refuse(ledger_faults(chapters, whole=False))
+    refuse(call_faults(chapters) + ledger_faults(chapters, whole=False))
     with lock():
         if not run(chapters, changed):
             return 1
@@ -70,7 +70,7 @@ def run_chapters(names: list[str], given: list[str]) -> int:
 
 
 def build() -> int:
-    refuse(ledger_faults(find()))
+    refuse(call_faults(find()) + ledger_faults(find()) + notation_faults())
     with lock():
         if not HTML.exists() and PREVIOUS.exists():
             PREVIOUS.rename(HTML)  # an earlier build was ended between its two renames
@@ -105,8 +105,10 @@ def publish(made_from: str) -> None:
         telling = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-20:]
         refuse([*telling, f"not published: the pages have warnings; {KEPT}"])
     site = NEXT / "_build" / "html"
-    if faults := audit.faults(site):
+    faults, counts = audit.audit(site)
+    if faults:
         refuse([*faults, f"not published: the pages have faults; {KEPT}"])
+    print("the book holds " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))
     (site / ".made-from").write_text(made_from)
     shutil.rmtree(PREVIOUS, ignore_errors=True)
     if HTML.exists():

@@ -1,11 +1,17 @@
-"""A look at the built pages before they are published: what is empty, mute, broken, or loaded from elsewhere."""
+"""A look at the built pages before they are published: what is missing, mute, dead, heavy, or loaded from elsewhere."""
 
+import tomllib
+from collections import Counter
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import yaml
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 
 from press import ROOT
+from press.claims import LEDGER
+
+HEAVIEST = 2_000_000  # bytes of a page
 
 
 def pages() -> list[str]:
@@ -15,25 +21,77 @@ def pages() -> list[str]:
     return [toc["root"], *chapters]
 
 
-def faults(site: Path) -> list[str]:
-    """What is wrong with the built site, one line each; nothing where it may be published."""
-    found = []
+def floors() -> dict[str, int]:
+    """The least count of each kind that a whole book has: the table [floors] of the ledger."""
+    return tomllib.loads((ROOT / LEDGER).read_text(encoding="utf-8")).get("floors", {})
+
+
+def audit(site: Path) -> tuple[list[str], Counter]:
+    """What is wrong with the built site, one line each (nothing where it may be published), and what it holds."""
+    found, counts = [], Counter(pages=0, statements=0, figures=0, claims=0, links=0)
+    parsed: dict[Path, BeautifulSoup] = {}
     for page in pages():
         file = site / f"{page}.html"
         if not file.is_file():
             found.append(f"{page}: is in _toc.yml, but was not built")
             continue
-        html = BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")
+        html = parsed[file.resolve()] = BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")
         article = html.find("article")
         if article is None or len(article.get_text().split()) < 20:
             found.append(f"{page}: has fewer than 20 words")
             continue
-        for image in article.find_all(["img", "svg"]):
-            if not (image.get("alt") or image.get("aria-label") or image.get("aria-hidden")):
-                found.append(f"{page}: a figure without alternative text: {str(image)[:80]}")
-        for tag in html.find_all(["script", "link", "img", "iframe", "source", "video", "audio", "object"]):
-            address = tag.get("src") or tag.get("href") or tag.get("data") or ""
-            asks = tag.name != "link" or {"stylesheet", "icon", "preload"} & set(tag.get("rel", []))
-            if asks and address.startswith(("http:", "https:", "//")):
-                found.append(f"{page}: loads {address}")
+        if (size := file.stat().st_size) > HEAVIEST:
+            found.append(f"{page}: has {size:,} bytes; allowed: {HEAVIEST:,}")
+        counts["pages"] += 1
+        counts["statements"] += len(article.select("div.proof"))
+        counts["claims"] += len(article.select("div.claim"))
+        counts["figures"] += len(article.find_all("figure"))
+        found += [f"{page}: {fault}" for fault in [*figure_faults(article), *loads(html)]]
+    for file, html in parsed.items():
+        page = file.relative_to(site.resolve()).with_suffix("").as_posix()
+        for link in html.find("main").find_all("a", href=True) if html.find("main") else ():
+            address = urlsplit(link["href"])
+            if not (address.scheme or address.netloc):
+                counts["links"] += 1
+                if dead := dead_end(file, unquote(address.path), unquote(address.fragment), parsed):
+                    found.append(f"{page}: the link to {link['href']} {dead}")
+    for kind, least in floors().items():
+        if counts[kind] < least:
+            found.append(f"{LEDGER}: [floors] {kind} = {least}, and the book has {counts[kind]}")
+    return found, counts
+
+
+def figure_faults(article: Tag) -> list[str]:
+    """Figures without name or caption, images without alternative text."""
+    found = []
+    for image in article.find_all(["img", "svg"]):
+        if not (image.get("alt") or image.get("aria-label") or image.get("aria-hidden")):
+            found.append(f"an image without alternative text: {str(image)[:80]}")
+        if image.name == "svg" and image.find_parent(class_="cell_output") and not image.find_parent("figure"):
+            found.append(f"a figure without name and caption: {image.get('aria-label', '')[:80]}")
+    for figure in article.find_all("figure"):
+        caption = figure.find("figcaption")
+        if not figure.get("id", "").startswith("fig-") or caption is None or len(caption.get_text().split()) < 5:
+            found.append(f"a figure whose name does not start with fig-, or with no caption: {figure.get('id')}")
     return found
+
+
+def loads(html: BeautifulSoup) -> list[str]:
+    """What the page would fetch from elsewhere without being asked."""
+    found = []
+    for tag in html.find_all(["script", "link", "img", "iframe", "source", "video", "audio", "object"]):
+        address = tag.get("src") or tag.get("href") or tag.get("data") or ""
+        asks = tag.name != "link" or {"stylesheet", "icon", "preload"} & set(tag.get("rel", []))
+        if asks and address.startswith(("http:", "https:", "//")):
+            found.append(f"loads {address}")
+    return found
+
+
+def dead_end(file: Path, path: str, fragment: str, parsed: dict[Path, BeautifulSoup]) -> str | None:
+    """Why an internal link leads nowhere; None where it arrives."""
+    target = (file.parent / path).resolve() if path else file
+    if not target.exists():
+        return "leads to no file"
+    if fragment and target in parsed and not parsed[target].find(id=fragment):
+        return "leads to no place on that page"
+    return None

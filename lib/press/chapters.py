@@ -57,19 +57,45 @@ def find() -> list[Chapter]:
     ]
 
 
-def cells(text: str) -> list[tuple[int, str]]:
-    """The code cells of a chapter's text, each with the line it starts on."""
-    found = re.finditer(r"^```\{code-cell\}.*?^```\s*$", text, flags=re.DOTALL | re.MULTILINE)
-    return [(text.count("\n", 0, cell.start()) + 1, cell[0]) for cell in found]
+def calls(chapter: Chapter) -> list[tuple[int, str, ast.Call]]:
+    """Line, name and call of each `claims.….(…)` and `figures.….(…)` in the chapter's cells.
+
+    A cell that is not Python has none here; running it tells what is wrong.
+    """
+    found, text = [], chapter.text
+    for cell in re.finditer(r"^```\{code-cell\}.*\n(---\n(?:.*\n)*?---\n|(?::.*\n)*)((?:.*\n)*?)```\s*$", text, re.M):
+        first = text.count("\n", 0, cell.start(2)) + 1
+        try:
+            nodes = ast.walk(ast.parse(cell[2]))
+        except SyntaxError:
+            continue
+        for node in nodes:
+            if isinstance(node, ast.Call) and re.fullmatch(r"(claims|figures)\.\w+", name := ast.unparse(node.func)):
+                found.append((first + node.lineno - 1, name, node))
+    return sorted(found, key=lambda call: call[0])
 
 
 def checked(chapter: Chapter) -> list[tuple[int, str | None]]:
     """Line and id of each `claims.check` in the chapter's cells; None where the id is not a plain string."""
-    call = re.compile(r"\bclaims\.check\((?:\s*(?:id=)?([\"'])(?P<id>[^\"']*)\1)?")
+    checks = [(line, call) for line, name, call in calls(chapter) if name == "claims.check"]
+    ids = [[*call.args, *(k.value for k in call.keywords if k.arg == "id")] for _, call in checks]
     return [
-        (line + code.count("\n", 0, match.start()), match["id"])
-        for line, code in cells(chapter.text)
-        for match in call.finditer(code)
+        (line, id[0].value if id and isinstance(id[0], ast.Constant) and isinstance(id[0].value, str) else None)
+        for (line, _), id in zip(checks, ids, strict=True)
+    ]
+
+
+NEEDED = {"claims.check": ("tolerance", "why", "control"), "figures.show": ("alt",)}
+
+
+def call_faults(chapters: list[Chapter]) -> list[str]:
+    """What can be said of the chapters without running them: a call that leaves something out, one line each."""
+    return [
+        f"{chapter.source.relative_to(ROOT)}:{line}: {name} without {needed}"
+        for chapter in chapters
+        for line, name, call in calls(chapter)
+        for needed in NEEDED.get(name, ())
+        if needed not in {keyword.arg for keyword in call.keywords}
     ]
 
 
@@ -87,12 +113,25 @@ def ledger_faults(chapters: list[Chapter], whole: bool = True) -> list[str]:
                 faults.append(f"{place}:{line}: claim '{claim}' is checked already at {seen[claim]}")
             else:
                 seen[claim] = f"{place}:{line}"
-        if checked(chapter) and not re.search(r"^claims\.close\(\)", cells(chapter.text)[-1][1], re.MULTILINE):
+        if checked(chapter) and calls(chapter)[-1][1] != "claims.close":
             faults.append(f"{place}: has claims, but its last cell does not call claims.close()")
     for claim in rows.keys() - seen.keys() if whole else ():
         if rows[claim]["expect"] != "not measured":
             faults.append(f"{claims.LEDGER}: claim '{claim}' is checked by no chapter")
     return sorted(faults)
+
+
+def notation_faults() -> list[str]:
+    """Rows of the notation table in which something is missing, one line each."""
+    page, faults = ROOT / "book/notation.md", []
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines() if page.exists() else (), start=1):
+        row = [part.strip() for part in line.strip("|").split(" | ")]
+        if line.startswith("| ") and row[0].strip("| ") != "symbol":
+            if len(row) != 5 or not all(row):
+                faults.append(f"book/notation.md:{number}: a row needs symbol, code, shape, meaning and place: {line}")
+            elif not re.fullmatch(r"`[^`]+`", row[1]):
+                faults.append(f"book/notation.md:{number}: the symbol {row[0]} has no name in the code: {row[1]!r}")
+    return faults
 
 
 def _checksums(folder: Path, files: list[Path]) -> dict[str, str]:

@@ -11,11 +11,13 @@ import nbformat
 from docutils import nodes
 from myst_nb.core.read import read_myst_markdown_notebook
 from sphinx.errors import ExtensionError
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from press import claims
 from press.chapters import Chapter, find
 
+logger = logging.getLogger(__name__)
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2/", "input/tex/extensions/")
 
 
@@ -28,7 +30,12 @@ def give_executed(app, docname: str, source: list[str]) -> None:
     if chapter := chapter_of(docname):
         if not chapter.is_current():
             raise ExtensionError(f"{docname}.md: no current executed notebook; run `python -m press build`")
-        source[0] = chapter.notebook("executed").read_text(encoding="utf-8")
+        notebook = nbformat.read(chapter.notebook("executed"), as_version=4)
+        for cell in notebook.cells:  # each figure says which chapter, cell and run it comes from
+            if figure := cell.metadata.get("mystnb", {}).get("figure"):
+                place = f"{chapter.name}, cell {cell.execution_count}, {notebook.metadata['press']['hash']}"
+                figure["caption"] += f" [{place}]{{.provenance}}"
+        source[0] = nbformat.writes(notebook)
 
 
 def read(text: str) -> nbformat.NotebookNode:
@@ -45,6 +52,13 @@ def add_footer(app, pagename: str, templatename: str, context: dict, doctree) ->
     """
     scripts = context.get("script_files", [])
     scripts[:] = [s for s in scripts if "thebe" not in f"{s.filename} {s.attributes}".lower()]
+    if "body" in context:  # a permalink for each numbered statement and exercise, as headings have
+        statement = re.compile(
+            r'(<div class="(?:proof|exercise)\b[^>]* id="([^"]+)">\s*<p class="admonition-title">.*?)</p>', re.S
+        )
+        context["body"] = statement.sub(
+            r'\1<a class="headerlink" href="#\2" title="Link to this statement">#</a></p>', context["body"]
+        )
     chapter = chapter_of(pagename)
     if not (chapter and doctree):
         return
@@ -110,6 +124,13 @@ class Scoreboard(SphinxDirective):
         )
 
 
+def want_alt(app, doctree: nodes.document) -> None:
+    """An image without alternative text is a warning, and so an error, at its line."""
+    for image in doctree.findall(nodes.image):
+        if not image.get("alt", "").strip():
+            logger.warning("an image without alternative text: %s", image["uri"], location=image)
+
+
 def plain_docstring(app, what, name, obj, options, lines: list[str]) -> None:
     """Give autodoc our docstrings as reST: plain text with `code`, indented formulas, and doctests."""
     shown = []
@@ -138,6 +159,7 @@ def add_mathjax(app, error) -> None:
 def setup(app) -> dict:
     app.connect("source-read", give_executed)
     app.connect("html-page-context", add_footer, priority=100)  # before the theme makes its buttons
+    app.connect("doctree-read", want_alt)
     app.connect("autodoc-process-docstring", plain_docstring)
     app.connect("build-finished", add_mathjax)
     app.add_directive("scoreboard", Scoreboard)

@@ -1,0 +1,61 @@
+"""python -m press.export FOLDER: the executed notebooks with all that they need to run elsewhere.
+
+The folder is the root of a branch that Binder builds (environment.yml) and Colab opens: there a first cell fetches the
+library. The repository is the one that GitHub Actions names in GITHUB_REPOSITORY.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nbformat
+
+from press import ROOT
+from press.chapters import find
+
+BRANCH = "executed"
+NEEDED = ("lib", "book/claims.toml", "pyproject.toml", "constraints.txt", "environment.yml", "README.md", "LICENSE")
+COLAB = """\
+import sys
+
+if "google.colab" in sys.modules:  # fetch the book's library; elsewhere it is installed
+    !git clone --quiet --depth 1 --branch {branch} https://github.com/{repository} /content/book
+    %pip install --quiet myst-nb
+    sys.path.insert(0, "/content/book/lib")"""
+
+
+def buttons(repository: str, name: str) -> dict[str, str]:
+    """Where a chapter's notebook opens and runs, by the name of the service."""
+    return {
+        "Binder": f"https://mybinder.org/v2/gh/{repository}/{BRANCH}?labpath={name}.ipynb",
+        "Colab": f"https://colab.research.google.com/github/{repository}/blob/{BRANCH}/{name}.ipynb",
+    }
+
+
+def export(folder: Path, repository: str) -> None:
+    """Write the branch into `folder`, which must not exist. Refuses a chapter that is not current."""
+    if folder.exists():
+        raise SystemExit(f"press.export: {folder} exists already")
+    if stale := [chapter.name for chapter in find() if not chapter.is_current()]:
+        raise SystemExit(f"press.export: not current: {', '.join(stale)}; run `python -m press build`")
+    for part in NEEDED:
+        source, target = ROOT / part, folder / part
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copyfile(source, target)
+    for chapter in find():
+        notebook = nbformat.read(chapter.notebook("executed"), as_version=4)
+        cell = nbformat.v4.new_code_cell(COLAB.format(branch=BRANCH, repository=repository), id="colab")
+        notebook.cells.insert(0, cell)
+        target = folder / f"{chapter.name}.ipynb"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        nbformat.write(notebook, target)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or not os.environ.get("GITHUB_REPOSITORY"):
+        raise SystemExit("press.export: give one folder, and the repository as GITHUB_REPOSITORY=owner/name")
+    export(Path(sys.argv[1]), os.environ["GITHUB_REPOSITORY"])
