@@ -134,7 +134,7 @@ def search(browser, word: str):
     page.keyboard.press("Control+k")
     page.keyboard.type(word)
     page.keyboard.press("Enter")
-    page.wait_for_function("/matched|did not match/.test(document.querySelector('#search-results p')?.textContent)")
+    page.wait_for_function("/matching|did not match/.test(document.querySelector('#search-results p')?.textContent)")
     links = page.eval_on_selector_all("#search-results li a", "links => links.map(a => a.getAttribute('href'))")
     context.close()
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
