@@ -2,7 +2,8 @@
 
 From zero weights, gradient descent on the population keeps W_V = C₁ V*, and the scores have two levels: p on the
 support and p·x off it, x = e^{−gap}. So two scalars, C₁ and the gap, say everything, whatever V*, P, the support
-pattern or the task (section 5 of the paper, Lemma D.2; the exact map and its laws are derived in `paper/convolution`).
+pattern or the task (section 5 of the paper, Lemma D.2; the exact map is derived in `paper/two-scalars`, its laws in
+`paper/sharp-law`).
 With r = (D−K)/K, θ = atan(√r x), a = ½(1+κ²) and β = (1−κ)²/(π(1+κ²)):
 
     C₁⁺  = C₁ − (ηaD/K) [ C₁(1+rx²)/(1+rx)² − (1 + β(tan θ − θ))/(1+rx) ]
@@ -79,7 +80,7 @@ class ScalarDynamics:
         return 2 * self.K / (Activation(self.slope).a * self.D)
 
     def excess_loss_law(self, T):
-        """K D (D−K)/(4ηT), the late excess loss for every σ and V*; T in steps (derived in `paper/convolution`)."""
+        """K D (D−K)/(4ηT), the late excess loss for every σ and V*; T in steps (derived in `paper/sharp-law`)."""
         return self.K * self.D * (self.D - self.K) / (4 * self.eta * np.asarray(T, dtype=float))
 
     def excess_loss(self, C1, gap):
