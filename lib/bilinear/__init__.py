@@ -6,6 +6,7 @@ The mathematics of "Transformers Trained via Gradient Descent Can Provably Learn
 `activations`      the leaky family σ and its Gaussian moments
 `teachers`         f*(X) = σ(V* X S*), and the paper's examples of it
 `students`         position-only attention (2.4), and the full layer (2.5)
+`inputs`           laws of the tokens: the Gaussian one, and others to test on
 `population`       the exact excess loss of a student, and its gradient
 `scalar_dynamics`  the two numbers that gradient descent moves, and their laws
 `descent`          gradient descent: on the population, online, on a fixed sample

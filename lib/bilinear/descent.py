@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from . import checks
+from .inputs import gaussian
 from .population import ExactLoss
 from .students import PositionOnlyTransformer
 from .teachers import Teacher
@@ -101,7 +102,7 @@ def online(
 
     def draw() -> tuple[Tensor, Tensor]:
         if inputs is None:
-            X = _normal(generator, teacher, batch, teacher.d)
+            X = gaussian(batch, teacher.d, teacher.D, generator=generator, dtype=teacher.V_star.dtype)
         else:
             X = inputs[torch.randint(len(inputs), (batch,), generator=generator, device=inputs.device)]
         return X, _labels(teacher, X, noise, generator)
@@ -128,7 +129,7 @@ def empirical(
     keep, eta, steps, P = _arguments(teacher, eta, steps, P, record)
     samples = checks.integer("samples", samples, 1)
     generator = _generator(teacher, noise, seed)
-    X = _normal(generator, teacher, samples, teacher.d)
+    X = gaussian(samples, teacher.d, teacher.D, generator=generator, dtype=teacher.V_star.dtype)
     sample = X, _labels(teacher, X, noise, generator)
     return _sampled(teacher, eta, eta, steps, P, keep, lambda: sample, None)
 
@@ -182,14 +183,9 @@ def _generator(teacher, noise, seed) -> torch.Generator:
     return torch.Generator(teacher.V_star.device).manual_seed(checks.integer("seed", seed, 0))
 
 
-def _normal(generator, teacher, batch, rows) -> Tensor:
-    V = teacher.V_star
-    return torch.randn(batch, rows, teacher.D, generator=generator, dtype=V.dtype, device=V.device)
-
-
 def _labels(teacher, X, noise, generator) -> Tensor:
     Y = teacher.sigma(teacher.V_star @ X @ teacher.S_star)
-    return Y + noise * _normal(generator, teacher, len(X), teacher.M) if noise else Y
+    return Y + noise * gaussian(*Y.shape, generator=generator, dtype=Y.dtype) if noise else Y
 
 
 def _mean_loss(teacher, student, inputs) -> Tensor:
