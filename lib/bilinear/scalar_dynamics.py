@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.integrate import solve_ivp
+from scipy.integrate import quad, solve_ivp
+from scipy.optimize import brentq
 
 from . import checks
 from .activations import Activation, angle_defect
@@ -32,6 +33,37 @@ class ScalarRun(NamedTuple):
     C1: np.ndarray
     gap: np.ndarray
     excess_loss: np.ndarray
+
+
+class LateLaws(NamedTuple):
+    """Late laws that carry a: `off_support` δ, `value_error` ‖W_V − V*‖_F, `score_error` ‖S − S*‖_F, and `gap`."""
+
+    off_support: np.ndarray
+    value_error: np.ndarray
+    score_error: np.ndarray
+    gap: np.ndarray
+
+
+def late_loss_law(teacher: Teacher, eta: float, T):
+    """Σ_i K_i(D−K_i)/(4ηT), K_i the non-zeros of column i of S*: the late excess loss of a teacher with mixed columns.
+
+    Each zero costs K_i/(4ηT), whatever V*, σ and the positive values in the column. T in steps.
+    Raises ValueError where a column of S* has a negative entry or does not sum to one: no softmax reaches it.
+    Assumes η below the largest stable step. Source: derived in `paper/sharp-law`.
+
+    >>> from bilinear.teachers import convolution
+    >>> f = convolution(np.ones((1, 2)), D=6, groups=[[0], [1, 2, 3, 4, 5]])   # columns with K_i = 1, 5, 5, 5, 5, 5
+    >>> float(late_loss_law(f, eta=0.5, T=100))                                # 6 · 5/(4 · 0.5 · 100)
+    0.15
+    """
+    columns = teacher.S_star.sum(0)
+    if (teacher.S_star < 0).any() or ((columns - 1).abs() > 1e-6).any():
+        least = teacher.S_star.min().item()
+        worst = columns[(columns - 1).abs().argmax()].item()
+        raise ValueError(f"columns of S_star must be at least 0 and sum to 1; least entry {least:g}, a sum {worst:g}")
+    counts = teacher.support.sum(0)
+    zeros = float((counts * (teacher.D - counts)).sum())
+    return zeros / (4 * checks.real("eta", eta, above=0) * np.asarray(T, dtype=float))
 
 
 @dataclass(frozen=True)
@@ -102,6 +134,151 @@ class ScalarDynamics:
         tan = np.sqrt(self.r) * x
         return (1 + self.r * x) * (1 + Activation(self.slope).beta * (tan - np.arctan(tan))) / (1 + self.r * x * x)
 
+    def slow_time(self, gap):
+        """τ = T/T* at which the gap is reached while C₁ rests on its slow manifold:
+
+        τ = ∫ (1+rx²)² / (a(1+r)²x² (1−βθ)(1+β(tan θ−θ))) dgap from 0, one quadrature for any κ.
+        Identity: r[sinh 2u + 2u − sinh 2u₀ − 2u₀]/(1+r)², u = gap − ½ ln r. Assumes K < D and T* ≫ 1/η; see `lag`.
+        Source: derived in `paper/sharp-law`.
+
+        >>> scalars = ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05, slope=0.0)
+        >>> float(scalars.slow_time(math.log(8)).round(3))       # half of the attention is on the support
+        2.818
+        """
+        r, activation = self._positive_r(), Activation(self.slope)
+        gap = np.asarray(gap, dtype=float)
+        if activation.beta == 0:
+            u, start = gap - 0.5 * math.log(r), -0.5 * math.log(r)
+            return r / (1 + r) ** 2 * (np.sinh(2 * u) + 2 * u - math.sinh(2 * start) - 2 * start)
+
+        def per_gap(gap):
+            x = math.exp(-gap)
+            tan = math.sqrt(r) * x
+            theta = math.atan(tan)
+            speed = (1 - activation.beta * theta) * (1 + activation.beta * (tan - theta))
+            return (1 + tan * tan) ** 2 / (activation.a * (1 + r) ** 2 * x * x * speed)
+
+        return _integrals(per_gap, gap)
+
+    def lag(self, gap):
+        """s(gap): C₁ trails its slow manifold, and this delays the gap by s/η steps; s = 1/a at the start.
+
+        Identity: s = 1 + (r/(1+r)) ∫ (ry²+2y−1)²/(1+ry²)² dgap, y = e^{−gap}; any κ by one quadrature. First order in
+        1/(ηT*) = ‖V*‖²/(KD²). Assumes K < D. Source: derived in `paper/sharp-law`.
+
+        >>> float(ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05).lag(1.0).round(4))
+        1.5478
+        """
+        r, activation = self._positive_r(), Activation(self.slope)
+        a, beta = activation.a, activation.beta
+
+        def per_gap(gap):
+            x = math.exp(-gap)
+            tan = math.sqrt(r) * x
+            theta, cos_sq, mass = math.atan(tan), 1 / (1 + tan * tan), 1 / (1 + r * x)
+            drive = 1 + beta * (tan - theta)
+            C1_log_slope = -x * (r * mass + beta * math.sqrt(r) * tan**2 * cos_sq / drive - 2 * r * x * cos_sq)
+            force_log_slope = 1 - drive * (1 - x) * mass / ((1 - beta * theta) * x)  # C₁ ∂ log(gap's rate)/∂C₁
+            return C1_log_slope * force_log_slope * cos_sq / (a * (1 + r) * mass**2)
+
+        return 1 / a + _integrals(per_gap, np.asarray(gap, dtype=float))
+
+    def arrival(self, gap):
+        """Steps until the gap is reached, T*·`slow_time` + `lag`/η, for any κ (derived in `paper/sharp-law`).
+
+        Off by O(1) steps and, relative, by the square of the lag's share. η below `largest_stable_eta`.
+
+        >>> float(ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05).arrival(1.0).round(1))
+        1905.5
+        """
+        return self.escape_time * self.slow_time(gap) + self.lag(gap) / self.eta
+
+    @property
+    def half_attention_time(self) -> float:
+        """Steps until half of the attention is on the support, gap = ln r, by `arrival`. ValueError where 2K ≥ D.
+
+        Identity, in T*: (r²−1+2r ln r)/(1+r)², plus the lag. Source: derived in `paper/sharp-law`.
+        """
+        if not 2 * self.K < self.D:
+            raise ValueError(f"attention starts on the support with mass K/D = {self.K}/{self.D}, half or more")
+        return float(self.arrival(math.log(self.r)))
+
+    def closed_form(self, T) -> ScalarRun:
+        """The identity's whole run in closed form, T in steps: a Fermi function of u = gap − ½ ln r,
+
+        excess loss = (‖V*‖²D/2K)/(1 + e^{2u}),   sinh 2u + 2u = D²τ/(K(D−K)) − (r − 1/r)/2 − ln r,
+        with τ = (T − s/η)/T*, s of `lag`. C₁ is on its slow manifold. Raises ValueError for κ < 1 and K = D.
+        Source: derived in `paper/sharp-law`.
+
+        >>> scalars = ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05)
+        >>> float(scalars.closed_form(3000).excess_loss[0].round(3)), float(scalars.run(3000).excess_loss[-1].round(3))
+        (28.813, 28.814)
+        """
+        if self.slope != 1:
+            raise ValueError(f"the closed form needs the identity, slope 1, got slope {self.slope:g}")
+        T = np.atleast_1d(np.asarray(T, dtype=float))
+        r = self._positive_r()
+        most = 1 + abs(math.log(r)) + 0.5 * np.arcsinh((1 + r) ** 2 * (T / self.escape_time) / r + r + 1 / r)
+        start = float(self.arrival(0.0))
+        gap = np.array(
+            [
+                brentq(lambda gap, t=t: float(self.arrival(gap)) - t, 0.0, high, xtol=1e-13) if t > start else 0.0
+                for t, high in zip(T, most, strict=True)
+            ]
+        )
+        initial = self.V_norm_sq * self.D / (2 * self.K)
+        return ScalarRun(T, self.slow_manifold(gap), gap, initial / (1 + np.exp(2 * gap) / r))
+
+    def late_laws(self, T) -> LateLaws:
+        """What the two scalars tend to at step T, to leading order; T in steps. Unlike the loss these carry a:
+
+        δ → (D−K)√(K/(2aη‖V*‖²T)),         ‖W_V − V*‖ → (D−K)√(K/(2aηT)),
+        ‖S − S*‖ → D√((D−K)/(2aηT))/‖V*‖,   gap → ½ ln(2aη‖V*‖²T/K³).
+        Assumes K < D and η below `largest_stable_eta`. Source: derived in `paper/sharp-law`.
+
+        >>> laws = ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05).late_laws(1e6)
+        >>> [round(float(law), 4) for law in laws]
+        [0.0358, 0.2024, 0.1138, 5.4099]
+        """
+        w, r = self._late_root(T), self.r
+        delta = math.sqrt(r) / w
+        to_scores = self.D / math.sqrt(self.K * (self.D - self.K))
+        return LateLaws(delta, delta * math.sqrt(self.V_norm_sq), delta * to_scores, np.log(math.sqrt(r) * w))
+
+    def next_order(self, T):
+        """ε(T), the late law's relative correction: the loss is `excess_loss_law`(T)·(1 + ε + smaller terms).
+
+        ε = 4β/(3w) + [2A − 1/3 + (2+β²) ln w²]/w², w² = 2a(1+r)²τ/r, A the finite part of `slow_time` (one quadrature;
+        identity: 2A = r − 1/r + 2 ln r − 2/3). The delay of `lag` adds s/(ηT). Assumes K < D.
+        Source: derived in `paper/sharp-law`.
+
+        >>> float(ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05).next_order(32400).round(4))
+        0.1069
+        """
+        w, beta, to_log = self._late_root(T), Activation(self.slope).beta, 2 + Activation(self.slope).beta ** 2
+
+        def regular(theta):  # slow_time's integrand over θ, less what diverges at θ = 0
+            speed = (1 - beta * theta) * (1 + beta * (math.tan(theta) - theta))
+            return (
+                1 / ((math.sin(theta) * math.cos(theta)) ** 3 * speed) - (1 / theta + beta) / theta**2 - to_log / theta
+            )
+
+        start = math.atan(math.sqrt(self.r))
+        A = quad(regular, 0, start, limit=500, epsabs=1e-7, epsrel=1e-7)[0]
+        A += to_log * math.log(start) - 0.5 / start**2 - beta / start
+        return 4 * beta / (3 * w) + (2 * A - 1 / 3 + 2 * to_log * np.log(w)) / w**2
+
+    def _late_root(self, T):
+        """w = (1+r)√(2aτ/r), large late in training: θ → 1/w."""
+        r = self._positive_r()
+        tau = np.asarray(T, dtype=float) / self.escape_time
+        return (1 + r) * np.sqrt(2 * Activation(self.slope).a * tau / r)
+
+    def _positive_r(self) -> float:
+        if self.K == self.D:
+            raise ValueError(f"K must be less than D = {self.D}, got {self.K}: with no zeros the scores never move")
+        return self.r
+
     def _force(self, C1: float, gap: float) -> tuple[float, float]:
         """(−dL/dC₁, the gap's rate): what one step adds, per unit of η."""
         r, activation = self.r, Activation(self.slope)
@@ -169,3 +346,9 @@ class ScalarDynamics:
             f"the two scalars diverged at step {step}: C1 = {C1:.3g} at eta = {self.eta:g}; "
             f"eta ≤ {self.largest_stable_eta:.3g} = 2K/(aD) would hold"
         )
+
+
+def _integrals(integrand, ends):
+    """∫₀^end for each of `ends`."""
+    values = [quad(integrand, 0.0, end, limit=500, epsrel=1e-11)[0] for end in ends.ravel()]
+    return np.array(values).reshape(ends.shape)
