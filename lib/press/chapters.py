@@ -95,7 +95,7 @@ def call_faults(chapters: list[Chapter]) -> list[str]:
         for chapter in chapters
         for line, name, call in calls(chapter)
         for needed in NEEDED.get(name, ())
-        if needed not in {keyword.arg for keyword in call.keywords}
+        if not {needed, None} & {keyword.arg for keyword in call.keywords}  # None: **, known only to the run
     ]
 
 
@@ -122,15 +122,16 @@ def ledger_faults(chapters: list[Chapter], whole: bool = True) -> list[str]:
 
 
 def notation_faults() -> list[str]:
-    """Rows of the notation table in which something is missing, one line each."""
-    page, faults = ROOT / "book/notation.md", []
+    """Rows of the notation page's tables in which a cell is empty or the code is no name, one line each."""
+    page, faults, head = ROOT / "book/notation.md", [], []
     for number, line in enumerate(page.read_text(encoding="utf-8").splitlines() if page.exists() else (), start=1):
-        row = [part.strip() for part in line.strip("|").split(" | ")]
-        if line.startswith("| ") and row[0].strip("| ") != "symbol":
-            if len(row) != 5 or not all(row):
-                faults.append(f"book/notation.md:{number}: a row needs symbol, code, shape, meaning and place: {line}")
-            elif not re.fullmatch(r"`[^`]+`", row[1]):
-                faults.append(f"book/notation.md:{number}: the symbol {row[0]} has no name in the code: {row[1]!r}")
+        row = [part.strip() for part in line.strip("|").split(" | ")] if line.startswith("| ") else []
+        if row[:1] == ["symbol"]:
+            head = row
+        elif row and (len(row) != len(head) or not all(row)):
+            faults.append(f"book/notation.md:{number}: a row needs {', '.join(head)}: {line}")
+        elif row and "code" in head and not re.fullmatch(r"`[^`]+`", row[head.index("code")]):
+            faults.append(f"book/notation.md:{number}: the symbol {row[0]} has no name in the code")
     return faults
 
 
