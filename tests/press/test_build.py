@@ -60,6 +60,7 @@ def test_a_failing_chapter_leaves_the_last_good_book_whole(book):
     told = book.press("build")
     assert told.returncode == 1
     assert "book/paper/two.md: cell [1] at line 17: RuntimeError: planted" in told.stdout, told.stdout
+    assert "not published: chapters failed; _build/html is still the last good book" in told.stderr
     assert book.site() == before
     assert "planted" in executed(book, "failed")["paper/two"].decode()
     assert book.stale() == {"paper/two"}, "the other chapter was run and kept"
