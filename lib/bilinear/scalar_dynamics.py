@@ -184,7 +184,7 @@ class ScalarDynamics:
         return 1 / a + _integrals(per_gap, np.asarray(gap, dtype=float))
 
     def arrival(self, gap):
-        """Steps until the gap is reached, T*·`slow_time` + `lag`/η, for any κ (derived in `paper/sharp-law`).
+        """Steps until the gap is reached, T* slow_time + lag/η, for any κ (derived in `paper/sharp-law`).
 
         Off by O(1) steps and, relative, by the square of the lag's share. η below `largest_stable_eta`.
 
@@ -246,7 +246,7 @@ class ScalarDynamics:
         return LateLaws(delta, delta * math.sqrt(self.V_norm_sq), delta * to_scores, np.log(math.sqrt(r) * w))
 
     def next_order(self, T):
-        """ε(T), the late law's relative correction: the loss is `excess_loss_law`(T)·(1 + ε + smaller terms).
+        """ε(T), the late law's relative correction: the loss is excess_loss_law(T) times 1 + ε + smaller terms.
 
         ε = 4β/(3w) + [2A − 1/3 + (2+β²) ln w²]/w², w² = 2a(1+r)²τ/r, A the finite part of `slow_time` (one quadrature;
         identity: 2A = r − 1/r + 2 ln r − 2/3). The delay of `lag` adds s/(ηT). Assumes K < D.
