@@ -29,6 +29,7 @@ def test_pages_show_what_was_run(built):
     assert kept["hash"] in page
     assert f"python {kept['versions']['python']}" in page
     assert 'href="../../_sources/book/paper/one.ipynb"' in page
+    assert "Download notebook file" in page, "the theme's own button offers it too"
     assert built.site()["_sources/book/paper/one.ipynb"] == executed(built)["paper/one"]
     assert "-1.00" in built.site()["book/index.html"].decode(), "a number glued from another chapter"
 
