@@ -166,5 +166,5 @@ def parameters(chapter: Chapter) -> list[str]:
 
     notebook = jupytext.reads(chapter.text, fmt="md:myst")
     tagged = [cell.source for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    assigned = [node for node in ast.parse("\n".join(tagged)).body if isinstance(node, ast.Assign)]
-    return [name.id for node in assigned for name in node.targets if isinstance(name, ast.Name)]
+    names = [node for node in ast.walk(ast.parse("\n".join(tagged))) if isinstance(node, ast.Name)]
+    return [node.id for node in names if isinstance(node.ctx, ast.Store)]

@@ -10,7 +10,7 @@ import pytest
 from jupytext.cli import jupytext
 
 from press import ROOT
-from press.chapters import find
+from press.chapters import find, parameters
 
 CHAPTERS = find()
 BIN = Path(sys.executable).parent
@@ -31,3 +31,10 @@ def test_the_quickest_chapter_runs_by_plain_jupytext_and_papermill_from_anywhere
     run = subprocess.run(["bash", "-o", "pipefail", "-c", line], cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "out.ipynb").is_file()
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
+def test_parameters_can_be_changed_by_the_names_that_the_text_assigns(chapter):
+    cell = chapter.text.split(":tags: [parameters]")[1].split("```")[0]
+    assigned = [name.strip() for line in cell.splitlines() if " = " in line for name in line.split(" = ")[0].split(",")]
+    assert sorted(assigned) == sorted(parameters(chapter))
