@@ -90,12 +90,12 @@ class Scoreboard(SphinxDirective):
             record = records.get(row["id"])
             verdict = record["verdict"] if record else "not measured"
             verdicts[verdict] += 1
-            group, _, part = row["source"].partition(", ")
+            group, part = re.match(r"(.*?)(?:[,;] (.*))?$", row["source"]).groups(default="")
             card = self.card(row, record, verdict, part, places.get(row["id"]))
             groups.setdefault(group, []).append(card)
         totals = " · ".join(f"{verdicts[verdict]} {verdict}" for verdict in claims.COLOURS if verdicts[verdict])
         page = [f'<p class="totals"><strong>{sum(verdicts.values())} claims</strong>: {totals}</p>']
-        for group, cards in groups.items():
+        for group, cards in sorted(groups.items(), key=lambda item: (item[0].startswith("derived"), item[0])):
             page += [f'<p class="rubric">{escape(group)}</p><ul class="scoreboard">', *cards, "</ul>"]
         return [nodes.raw("", "\n".join(page), format="html")]
 
