@@ -5,7 +5,9 @@ excess loss ½ Σ_{m,i} E(σ(u) − σ(v))² needs no sampling. Derived in the c
 
     E(σ(u) − σ(v))² = a [ E(u−v)² − 2β √(Var u Var v) h(θ) ]
 
-with θ the angle between u and v, and the differential of the second term is elementary,  d(√(Var u Var v) h) = √Var u sin θ d√Var v − θ d Cov.
+with θ the angle between u and v. The differential of the second term is elementary:
+
+    d(√(Var u Var v) h) = √Var u sin θ d√Var v − θ d Cov.
 
 Everything is written to stay accurate when the student is close to the teacher: E(u−v)² is a sum of squares (each
 column s_i is split into its part along s*_i and the rest), and θ comes from sines, never from 1 − cos.

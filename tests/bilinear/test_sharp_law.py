@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from bilinear import descent
 from bilinear.activations import IDENTITY, RELU, Activation
 from bilinear.scalar_dynamics import ScalarDynamics, late_loss_law
