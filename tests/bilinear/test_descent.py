@@ -163,6 +163,34 @@ def test_a_diverging_run_names_step_loss_and_a_step_size_that_holds(name):
     assert held.excess_loss[-1] <= 10 * max(held.excess_loss[0], 1)
 
 
+@pytest.mark.parametrize("run", [descent.online, descent.empirical], ids=["online", "empirical"])
+def test_a_sampled_run_is_stopped_when_it_diverges_and_not_at_its_end(run):
+    teacher, size = task("graph", 0.0, normal(0, 4, 3)), {"batch": 9} if run is descent.online else {"samples": 9}
+    with pytest.raises(FloatingPointError):  # after 20 steps its loss is huge and still far from overflow
+        run(teacher, 20.0, 20, seed=0, **size)
+    with pytest.raises(FloatingPointError) as error:  # overflows at once, though nothing is recorded before the end
+        run(teacher, 1e200, 500, seed=0, record=[], **size)
+    assert int(re.search(r"step (\d+)", str(error.value)).group(1)) < 10
+
+
+def test_scores_that_saturate_are_no_divergence():
+    """Logits far beyond where exp overflows, from values that are large: a stable run all the same."""
+    teacher = Teacher(1e4 * normal(0, 2, 3), scattered(4, 1, 0), Activation(1.0))
+    run = descent.population(teacher, 0.2, 60)
+    assert run.W_KQ.abs().max() > 1e4
+    assert run.excess_loss[-1] <= 1e-10 * run.excess_loss[0]
+    torch.testing.assert_close(run.S, teacher.S_star)
+
+
+def test_the_cosine_has_a_sign():
+    """Above the stable edge C₁ swings through zero: cosine −1 there."""
+    teacher = Teacher(normal(0, 2, 3), scattered(4, 4, 0), Activation(1.0))
+    run = descent.population(teacher, 2.2, 6)
+    expected = np.sign(ScalarDynamics.of(teacher, 2.2).run(6).C1)
+    assert {-1, 1} < {*expected}
+    np.testing.assert_allclose(run.cosine, expected, rtol=1e-12)
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("eta", [3.0, 10.0, 1e3, 1e6, 1e300])
 @pytest.mark.parametrize("slope", SLOPES)

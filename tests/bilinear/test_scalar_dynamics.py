@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -14,7 +15,7 @@ from bilinear.population import excess_loss
 from bilinear.scalar_dynamics import ScalarDynamics
 from bilinear.teachers import Teacher
 
-from .cases import SLOPES, TASKS, normal, orthogonal, scattered, task, two_levels
+from .cases import SLOPES, TASKS, normal, orthogonal, relative_error, scattered, task, two_levels
 
 SIZES = [(36, 4), (20, 3), (12, 9), (100, 1)]  # two of the paper's, more than half of all tokens, one of many
 
@@ -77,6 +78,24 @@ def test_its_loss_is_that_of_the_two_level_student(kind, slope):
         # 1e-9: the matrix form loses up to that at the end of a run (test_population); the floor is a squared rounding.
         floor = 1e-30 * float(scalars.excess_loss(0.0, 0.0))
         assert float(scalars.excess_loss(C1, gap)) == pytest.approx(exact, rel=1e-9, abs=floor)
+
+
+@pytest.mark.parametrize("slope", SLOPES)
+@pytest.mark.parametrize(("D", "K"), [*SIZES, (5, 5)])
+def test_its_loss_keeps_its_digits(D, K, slope):
+    """Against the formula of the derivation in 60 digits, C₁ on its slow manifold, down to a loss of 1e-20."""
+    scalars = ScalarDynamics(D, K, 3.0, 0.1, slope)
+    for gap in (-1.0, 0.0, 0.7, 3.0, 8.0, 15.0, 22.0):
+        C1 = float(scalars.slow_manifold(gap)) if K < D else 1 + 0.1 * math.exp(-gap)
+        with mpmath.workdps(60):
+            r, x, c, k = (mpmath.mpf(v) for v in (D - K, math.exp(-gap), C1, slope))
+            r, beta = r / K, (1 - k) ** 2 / (mpmath.pi * (1 + k**2))
+            tan = mpmath.sqrt(r) * x
+            cross = c * (1 + beta * (tan - mpmath.atan(tan))) / (1 + r * x)
+            bracket = 1 + c**2 * (1 + r * x**2) / (1 + r * x) ** 2 - 2 * cross
+            exact = (1 + k**2) / 2 * 3 * D / (2 * K) * bracket
+        # √loss is about r e^{−gap} ≥ 1e-10 and each of its parts is rounded to 1e-16; e^{−gap} itself to a few 1e-16.
+        assert relative_error(scalars.excess_loss(C1, gap), exact) <= 1e-12
 
 
 @pytest.mark.parametrize("slope", SLOPES)
