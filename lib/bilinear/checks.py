@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from numbers import Integral, Real
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,6 +33,35 @@ def real(name: str, value, *, above: float | None = None, least: float | None = 
     if most is not None and not value <= most:
         raise ValueError(f"{name} must be at most {most:g}, got {value:g}")
     return value
+
+
+def reals(name: str, value, least: float) -> np.ndarray:
+    """`value` as a one-dimensional float array of finite numbers that are at least `least`."""
+    try:
+        numbers = np.asarray(value if isinstance(value, np.ndarray) else collection(name, value), dtype=float)
+    except ValueError:
+        raise TypeError(f"{name} must be numbers, got {value!r}") from None
+    if numbers.ndim != 1:
+        raise ValueError(f"{name} must be one-dimensional, got {numbers.ndim} dimensions")
+    bad = numbers[~(np.isfinite(numbers) & (numbers >= least))]
+    if bad.size:
+        raise ValueError(f"{name} must be finite and at least {least:g}, got {bad[0]:g}")
+    return numbers
+
+
+def instance(name: str, value, kind: type):
+    """`value`, which must be of the class `kind`."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be of the class {kind.__name__}, got {type(value).__name__}")
+    return value
+
+
+def collection(name: str, value) -> list:
+    """`value` as a list; refuses what cannot be gone through."""
+    try:
+        return list(value)
+    except TypeError:
+        raise TypeError(f"{name} must be a collection, got {value!r} of type {type(value).__name__}") from None
 
 
 def array(name: str, value, shape: tuple, like: Tensor | None = None) -> Tensor:

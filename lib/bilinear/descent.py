@@ -62,7 +62,7 @@ def population(teacher: Teacher, eta: float, steps: int, *, P=None, record: Iter
             loss, to_W, to_logits, S, cosine = exact.gradients(W, logits)
             if t == 0:
                 bound = _bound(loss)
-            if not loss < bound:
+            if not float(loss) < bound:
                 _diverged(teacher, t, eta, loss)
             if keep is None or t in keep:
                 rows.append((t, loss, cosine, (S * support).sum()))
@@ -137,7 +137,7 @@ def empirical(
 def _sampled(teacher, eta, eta_KQ, steps, P, keep, draw: Callable, inputs: Tensor | None) -> Trajectory:
     student = PositionOnlyTransformer(teacher.M, teacher.d, teacher.D, teacher.sigma, P).to(P.device)
     exact, support = ExactLoss(teacher), _support(teacher)
-    rows, initial = [], None
+    rows, initial, X = [], None, None
     for t in range(steps + 1):
         if keep is None or t in keep or t == 0 or t == steps:
             with torch.no_grad():
@@ -146,8 +146,8 @@ def _sampled(teacher, eta, eta_KQ, steps, P, keep, draw: Callable, inputs: Tenso
                 scale = student.W_V.norm() * teacher.V_star.norm()
                 cosine = (student.W_V * teacher.V_star).sum() / torch.where(scale > 0, scale, 1.0)
             initial = excess if initial is None else initial
-            if not excess < _bound(initial):
-                _diverged(teacher, t, eta, excess)
+            if not float(excess) < _bound(initial):
+                _diverged(teacher, t, eta, excess, X)
             if keep is None or t in keep:
                 rows.append((t, excess, cosine, (S * support).sum()))
         if t == steps:
@@ -155,7 +155,7 @@ def _sampled(teacher, eta, eta_KQ, steps, P, keep, draw: Callable, inputs: Tenso
         X, Y = draw()
         loss = 0.5 * (Y - student.sigma(student.W_V @ X @ student.scores())).square().sum() / len(X)
         if not loss.detach() < math.inf:
-            _diverged(teacher, t, eta, loss)
+            _diverged(teacher, t, eta, loss, X)
         to_W, to_KQ = torch.autograd.grad(loss, (student.W_V, student.W_KQ))
         with torch.no_grad():
             student.W_V -= eta * to_W
@@ -164,15 +164,14 @@ def _sampled(teacher, eta, eta_KQ, steps, P, keep, draw: Callable, inputs: Tenso
 
 
 def _arguments(teacher, eta, steps, P, record):
-    if not isinstance(teacher, Teacher):
-        raise TypeError(f"teacher must be a Teacher, got {type(teacher).__name__}")
+    checks.instance("teacher", teacher, Teacher)
     eta, steps = checks.real("eta", eta, above=0), checks.integer("steps", steps, 0)
     if P is None:
         P = torch.eye(teacher.D).to(teacher.V_star)
     else:
         P = checks.orthogonal("P", P, teacher.D, like=teacher.V_star)
     if record is not None:
-        record = {checks.integer("a step in record", t, 0) for t in record}
+        record = {checks.integer("a step in record", t, 0) for t in checks.collection("record", record)}
         if record and max(record) > steps:
             raise ValueError(f"a step in record must be at most steps = {steps}, got {max(record)}")
     return record, eta, steps, P
@@ -180,7 +179,9 @@ def _arguments(teacher, eta, steps, P, record):
 
 def _generator(teacher, noise, seed) -> torch.Generator:
     checks.real("noise", noise, least=0)
-    return torch.Generator(teacher.V_star.device).manual_seed(checks.integer("seed", seed, 0))
+    if checks.integer("seed", seed, 0) >= 2**63:
+        raise ValueError(f"seed must be less than 2**63, got {seed}")
+    return torch.Generator(teacher.V_star.device).manual_seed(seed)
 
 
 def _labels(teacher, X, noise, generator) -> Tensor:
@@ -199,14 +200,16 @@ def _support(teacher) -> Tensor:
 
 def _bound(initial) -> float:
     """A loss this large is divergence: edge-of-stability runs stay within a few times the initial loss."""
-    return 1e6 * max(float(initial), 1e-300)
+    return 1e6 * float(initial) if initial > 0 else math.inf
 
 
-def _diverged(teacher, step, eta, loss):
-    safe = 1 / (teacher.sigma.a * float(teacher.S_star.square().sum()))
+def _diverged(teacher, step, eta, loss, X=None):
+    """Columns of S sum to one, so the curvature in W_V is at most D times a token's mean square in the worst column."""
+    token_sq = teacher.sigma.a if X is None else float(X.square().sum(-2).amax(-1).mean())
+    safe = 1 / (teacher.D * token_sq)
     raise FloatingPointError(
         f"the run diverged at step {step}: loss = {float(loss):.3g} at eta = {eta:g}; "
-        f"eta ≤ {safe:.3g} = 1/(a‖S*‖²), half of the largest stable step, would hold"
+        f"eta ≤ {safe:.3g} would hold: no scores make the loss so steep that a step of this size overshoots"
     )
 
 

@@ -39,6 +39,7 @@ def excess_loss(teacher: Teacher, W_V, S) -> Tensor:
     >>> excess_loss(f, f.V_star, f.S_star).item(), excess_loss(f, 0 * f.V_star, f.S_star).item()
     (0.0, 1.0)
     """
+    checks.instance("teacher", teacher, Teacher)
     W_V = checks.array("W_V", W_V, (teacher.M, teacher.d), like=teacher.V_star)
     S = checks.array("S", S, (teacher.D, teacher.D), like=teacher.V_star)
     return ExactLoss(teacher).loss(W_V, S)
@@ -52,6 +53,7 @@ def gradients(teacher: Teacher, W_V, W_KQ, P=None) -> tuple[Tensor, Tensor, Tens
     Raises ValueError for shapes that do not meet the teacher's, NaN, and a P that is not orthogonal.
     Source: derived in `paper/setting` from (3.1)–(3.4).
     """
+    checks.instance("teacher", teacher, Teacher)
     W_V = checks.array("W_V", W_V, (teacher.M, teacher.d), like=teacher.V_star)
     W_KQ = checks.array("W_KQ", W_KQ, (teacher.D, teacher.D), like=teacher.V_star)
     if P is None:
@@ -76,9 +78,12 @@ class ExactLoss:
         self.s_star_sq = (self.S_star * self.S_star).sum(0)  # ‖s*_i‖²      (D,)
         self.s_star_norm = self.xp.sqrt(self.s_star_sq)
         self.per_s_star_sq = 1 / self.xp.where(self.s_star_sq > 0, self.s_star_sq, 1.0)
-        self.v_norm = self.xp.sqrt((self.V_star * self.V_star).sum(1))  # ‖v*_m‖      (M,)
+        v_sq = (self.V_star * self.V_star).sum(1)
+        self.v_norm = self.xp.sqrt(v_sq)  # ‖v*_m‖      (M,)
+        self.v_sq = self.xp.where(v_sq > 0, v_sq, 1.0)  # a zero row is divided by one
         self.per_v_norm = 1 / self.xp.where(self.v_norm > 0, self.v_norm, 1.0)
-        self.V_star_sq = (self.v_norm * self.v_norm).sum()
+        self.V_star_sq = v_sq.sum()
+        self.per_V_star_sq = 1 / self.V_star_sq if self.V_star_sq > 0 else 0.0
         self.root_D = math.sqrt(teacher.D)
 
     def scores(self, logits):
@@ -100,17 +105,16 @@ class ExactLoss:
         rest_sq = (rest * rest).sum(0)  # (D,)
         w_sq, w_dot = (W_V * W_V).sum(1), (W_V * self.V_star).sum(1)  # ‖w_m‖², w_m·v*_m      (M,)
         W_sq, WV = w_sq.sum(), w_dot.sum()
-        # ‖b_i W_V − V*‖² = ‖W_V − V*‖² + 2(b_i − 1)⟨W_V − V*, W_V⟩ + (b_i − 1)²‖W_V‖²: small terms only
-        off = W_V - self.V_star
-        along = (off * off).sum() + (b - 1) * (2 * (W_sq - WV) + (b - 1) * W_sq)
+        c = WV * self.per_V_star_sq
+        across = W_V - c * self.V_star  # W_V = c V* + across, orthogonal too
+        along = (b * c - 1) ** 2 * self.V_star_sq + b * b * (across * across).sum()  # ‖b_i W_V − V*‖²
         linear = (self.s_star_sq * along + W_sq * rest_sq).sum()  # Σ_{m,i} E(u−v)²
         if self.beta == 0:
             return 0.5 * self.a * linear, b, rest, W_sq, WV, None
         s_norm, w_norm = xp.sqrt(b * b * self.s_star_sq + rest_sq), xp.sqrt(w_sq)  # ‖s_i‖ (D,), ‖w_m‖ (M,)
         per_s, per_w = 1 / (s_norm + (s_norm == 0)), 1 / (w_norm + (w_norm == 0))
+        w_rest = W_V - (w_dot / self.v_sq)[:, None] * self.V_star  # the part of w_m across v*_m
         w_dot = w_dot * self.per_v_norm  # w_m·v*_m/‖v*_m‖
-        off_dot = (off * self.V_star).sum(1) * self.per_v_norm * self.per_v_norm
-        w_rest = off - off_dot[:, None] * self.V_star  # the part of w_m across v*_m
         sin_w_sq = (w_rest * w_rest).sum(1) * per_w * per_w + (w_norm == 0)  # a zero row stands at a right angle
         sin_s_sq = rest_sq * per_s * per_s
         sin = xp.sqrt(sin_s_sq + (1 - sin_s_sq) * sin_w_sq[:, None])  # sin θ_{mi}      (M, D)

@@ -94,6 +94,7 @@ class ScalarDynamics:
     @classmethod
     def of(cls, teacher: Teacher, eta: float) -> ScalarDynamics:
         """The scalars of `teacher`. Raises ValueError where its S* is not uniform (see `Teacher.K`)."""
+        checks.instance("teacher", teacher, Teacher)
         return cls(teacher.D, teacher.K, float((teacher.V_star**2).sum()), eta, teacher.sigma.slope)
 
     @property
@@ -113,7 +114,8 @@ class ScalarDynamics:
 
     def excess_loss_law(self, T):
         """K D (D−K)/(4ηT), the late excess loss for every σ and V*; T in steps (derived in `paper/sharp-law`)."""
-        return self.K * self.D * (self.D - self.K) / (4 * self.eta * np.asarray(T, dtype=float))
+        with np.errstate(divide="ignore"):  # infinite at T = 0
+            return self.K * self.D * (self.D - self.K) / (4 * self.eta * np.asarray(T, dtype=float))
 
     def excess_loss(self, C1, gap):
         """The exact excess loss at (C₁, gap), as a sum without cancellation:
@@ -300,10 +302,10 @@ class ScalarDynamics:
         """The exact map, t = 0 … `steps`. A few microseconds a step. Raises FloatingPointError where it diverges."""
         steps = checks.integer("steps", steps, 0)
         C1, gap = np.zeros(steps + 1), np.zeros(steps + 1)
-        c, g, bound = self._first_step(), 0.0, 1e6 * math.sqrt(self.D / self.K)
+        c, g, bound = self._first_step(), 0.0, 1e3 * math.sqrt(self.D / self.K)
         for t in range(1, steps + 1):
             C1[t], gap[t] = c, g
-            if not abs(c) < bound:
+            if not (abs(c) < bound and g > -300):  # a gap so negative that e^{−gap} is about to overflow
                 self._diverged(t, c)
             to_C1, to_gap = self._force(c, g)
             c, g = c + self.eta * to_C1, g + self.eta * to_gap
@@ -316,9 +318,7 @@ class ScalarDynamics:
         dC₁/dt, dgap/dt is solved (scipy's LSODA, relative tolerance 1e-10). The flow runs ahead of or behind the map
         by O(1) steps, so the relative difference falls as 1/t. Between whole steps of the map: linear interpolation.
         """
-        times = np.atleast_1d(np.asarray(list(times) if not isinstance(times, np.ndarray) else times, dtype=float))
-        if times.size and not (np.isfinite(times).all() and times.min() >= 0):
-            raise ValueError(f"times must be finite and at least 0, got {times[~(times >= 0)][:1] or times.max()}")
+        times = checks.reals("times", times, least=0)
         if self.eta > self.largest_stable_eta:
             raise ValueError(f"the flow needs eta at most 2K/(aD) = {self.largest_stable_eta:g}, got {self.eta:g}")
         head = self.run(checks.integer("map_steps", map_steps, 1))
@@ -341,10 +341,15 @@ class ScalarDynamics:
             C1[where], gap[where] = flow.y[0][index], flow.y[1][index]
         return ScalarRun(times, C1, gap, self.excess_loss(C1, gap))
 
+    def _safe_eta(self) -> float:
+        """A step at which neither scalar overshoots: C₁ has curvature aD at most; x/(1+rx)² ≤ 1/4r bounds the gap."""
+        a, r = Activation(self.slope).a, max(self.r, 1 / self.D)
+        return min(1 / (a * self.D), 4 * r * self.K**3 / (a * self.V_norm_sq * math.sqrt(self.D / self.K)))
+
     def _diverged(self, step: int, C1: float):
         raise FloatingPointError(
             f"the two scalars diverged at step {step}: C1 = {C1:.3g} at eta = {self.eta:g}; "
-            f"eta ≤ {self.largest_stable_eta:.3g} = 2K/(aD) would hold"
+            f"eta ≤ {self._safe_eta():.3g} would hold: no scores let C₁ overshoot, and the gap moves by one at most"
         )
 
 

@@ -88,7 +88,6 @@ class FullTransformer(nn.Module):
 def _common(M, d, D, sigma, P):
     for name, size in (("M", M), ("d", d), ("D", D)):
         checks.integer(name, size, 1)
-    if not isinstance(sigma, Activation):
-        raise TypeError(f"sigma must be an Activation, got {type(sigma).__name__}")
+    checks.instance("sigma", sigma, Activation)
     P = torch.eye(D, dtype=torch.float64) if P is None else checks.orthogonal("P", P, D).detach().clone()
     return sigma, P

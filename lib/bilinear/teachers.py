@@ -37,8 +37,7 @@ class Teacher:
     sigma: Activation
 
     def __post_init__(self):
-        if not isinstance(self.sigma, Activation):
-            raise TypeError(f"sigma must be an Activation, got {type(self.sigma).__name__}")
+        checks.instance("sigma", self.sigma, Activation)
         V_star = checks.array("V_star", self.V_star, ("M", "d")).detach().clone()
         S_star = checks.array("S_star", self.S_star, ("D", "D"), like=V_star).detach().clone()
         object.__setattr__(self, "V_star", V_star)
@@ -114,6 +113,7 @@ def convolution(
         if D % K:
             raise ValueError(f"K must divide D, got K = {K} and D = {D}")
         groups = [range(start, start + K) for start in range(0, D, K)]
+    groups = [checks.collection("a group in groups", group) for group in checks.collection("groups", groups)]
     groups = [[checks.integer("a patch in groups", i, 0) for i in group] for group in groups]
     if sorted(i for group in groups for i in group) != list(range(D)) or not all(groups):
         raise ValueError(f"groups must be a partition of range({D}) into non-empty groups, got {groups}")
@@ -164,9 +164,7 @@ def token_selection(d: int, D: int, positions: Iterable[int]) -> Teacher:
     tensor([0.0000, 0.5000, 0.0000, 0.5000], dtype=torch.float64)
     """
     d, D = checks.integer("d", d, 1), checks.integer("D", D, 1)
-    if not isinstance(positions, Iterable):
-        raise TypeError(f"positions must be a collection of integers, got {type(positions).__name__}")
-    positions = [_position(i, D) for i in positions]
+    positions = [_position(i, D) for i in checks.collection("positions", positions)]
     if not positions:
         raise ValueError("positions must name at least one token, got none")
     if len(set(positions)) < len(positions):
