@@ -18,6 +18,9 @@ from press import claims
 from press.chapters import Chapter, find
 
 logger = logging.getLogger(__name__)
+STATEMENT = re.compile(  # the title of a numbered statement or exercise, to give it a permalink as headings have
+    r'(<div class="(?:proof|exercise)\b[^>]* id="([^"]+)">\s*<p class="admonition-title">.*?)</p>', re.DOTALL
+)
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2/", "input/tex/extensions/")
 
 
@@ -46,19 +49,17 @@ def read(text: str) -> nbformat.NotebookNode:
 
 
 def add_footer(app, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """On an executed page: its notebook to download, and what it was run with. On every page: no thebe.
+    """On an executed page: its notebook to download, and what it was run with. On every page: permalinks, and no thebe.
 
     Jupyter Book writes thebe's settings twice, which is an error in the browser, and nothing here uses it.
     """
     scripts = context.get("script_files", [])
     scripts[:] = [s for s in scripts if "thebe" not in f"{s.filename} {s.attributes}".lower()]
-    if "body" in context:  # a permalink for each numbered statement and exercise, as headings have
-        statement = re.compile(
-            r'(<div class="(?:proof|exercise)\b[^>]* id="([^"]+)">\s*<p class="admonition-title">.*?)</p>', re.S
-        )
-        context["body"] = statement.sub(
-            r'\1<a class="headerlink" href="#\2" title="Link to this statement">#</a></p>', context["body"]
-        )
+    if "body" in context:
+        body = context["body"].replace(
+            '<div role="list" class="citation-list">', '<div class="citation-list">'
+        )  # not one
+        context["body"] = STATEMENT.sub(r'\1<a class="headerlink" href="#\2" title="Link here">#</a></p>', body)
     chapter = chapter_of(pagename)
     if not (chapter and doctree):
         return
