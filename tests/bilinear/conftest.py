@@ -1,4 +1,4 @@
-"""One thread and repeatable draws for every test of the mathematics."""
+"""One thread, every warning and repeatable draws for every test of the mathematics."""
 
 import pytest
 import torch
@@ -10,9 +10,13 @@ settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True, scope="session")
-def one_thread():
+def one_thread_and_every_warning():
     """The matrices are tiny: more threads only cost time, and they change the order of sums."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
+    torch.set_warn_always(
+        True
+    )  # else torch gives some warnings once a process, and a test for them depends on the order
     yield
+    torch.set_warn_always(False)
     torch.set_num_threads(before)

@@ -191,6 +191,20 @@ def test_the_cosine_has_a_sign():
     np.testing.assert_allclose(run.cosine, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("seed", range(10))
+def test_the_step_size_that_is_named_does_not_hang_on_one_draw(seed):
+    """One number a batch: the batch at which the run ends may be small by chance, and later ones are not."""
+    teacher = Teacher(torch.ones(1, 1), torch.ones(1, 1), Activation(1.0))
+
+    def run(eta):
+        return descent.online(teacher, eta, 600, batch=1, noise=0.0, seed=seed, record=range(0, 601, 20))
+
+    with pytest.raises(FloatingPointError) as error:
+        run(100.0)
+    held = run(float(re.search(r"eta ≤ ([-+.e\d]+)", str(error.value)).group(1)))
+    assert np.isfinite(held.excess_loss).all()
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("eta", [3.0, 10.0, 1e3, 1e6, 1e300])
 @pytest.mark.parametrize("slope", SLOPES)
