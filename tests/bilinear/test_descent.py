@@ -205,10 +205,19 @@ def test_the_step_size_that_is_named_does_not_hang_on_one_draw(seed):
     assert np.isfinite(held.excess_loss).all()
 
 
+@pytest.fixture
+def every_warning():
+    """torch gives some warnings once a process: a test for them would depend on what ran before."""
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    yield
+    torch.set_warn_always(before)
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("eta", [3.0, 10.0, 1e3, 1e6, 1e300])
 @pytest.mark.parametrize("slope", SLOPES)
-def test_a_run_ends_finite_or_with_the_error(eta, slope):
+def test_a_run_ends_finite_or_with_the_error(eta, slope, every_warning):
     """However large the step: finite curves, or FloatingPointError; never NaN, a warning or another error."""
     teacher = task("scattered", slope, normal(0, 4, 3))
     runs = [
