@@ -63,7 +63,7 @@ def population(teacher: Teacher, eta: float, steps: int, *, P=None, record: Iter
             if t == 0:
                 bound = _bound(loss)
             if not float(loss) < bound:
-                _diverged(teacher, t, eta, loss)
+                _diverged(teacher, t, eta, loss, teacher.sigma.a)
             if keep is None or t in keep:
                 rows.append((t, loss, cosine, (S * support).sum()))
             if t < steps:
@@ -108,7 +108,8 @@ def online(
         return X, _labels(teacher, X, noise, generator)
 
     eta_KQ = eta if eta_KQ is None else checks.real("eta_KQ", eta_KQ, above=0)
-    return _sampled(teacher, eta, eta_KQ, steps, P, keep, draw, inputs)
+    token_sq = teacher.d + 2 if inputs is None else float(inputs.square().sum(-2).max())
+    return _sampled(teacher, eta, eta_KQ, steps, P, keep, draw, inputs, token_sq)
 
 
 def empirical(
@@ -131,13 +132,13 @@ def empirical(
     generator = _generator(teacher, noise, seed)
     X = gaussian(samples, teacher.d, teacher.D, generator=generator, dtype=teacher.V_star.dtype)
     sample = X, _labels(teacher, X, noise, generator)
-    return _sampled(teacher, eta, eta, steps, P, keep, lambda: sample, None)
+    return _sampled(teacher, eta, eta, steps, P, keep, lambda: sample, None, float(X.square().sum(-2).max()))
 
 
-def _sampled(teacher, eta, eta_KQ, steps, P, keep, draw: Callable, inputs: Tensor | None) -> Trajectory:
+def _sampled(teacher, eta, eta_KQ, steps, P, keep, draw: Callable, inputs: Tensor | None, token_sq) -> Trajectory:
     student = PositionOnlyTransformer(teacher.M, teacher.d, teacher.D, teacher.sigma, P).to(P.device)
     exact, support = ExactLoss(teacher), _support(teacher)
-    rows, initial, X = [], None, None
+    rows, initial = [], None
     for t in range(steps + 1):
         if keep is None or t in keep or t == 0 or t == steps:
             with torch.no_grad():
@@ -147,7 +148,7 @@ def _sampled(teacher, eta, eta_KQ, steps, P, keep, draw: Callable, inputs: Tenso
                 cosine = (student.W_V * teacher.V_star).sum() / torch.where(scale > 0, scale, 1.0)
             initial = excess if initial is None else initial
             if not float(excess) < _bound(initial):
-                _diverged(teacher, t, eta, excess, X)
+                _diverged(teacher, t, eta, excess, token_sq)
             if keep is None or t in keep:
                 rows.append((t, excess, cosine, (S * support).sum()))
         if t == steps:
@@ -155,7 +156,7 @@ def _sampled(teacher, eta, eta_KQ, steps, P, keep, draw: Callable, inputs: Tenso
         X, Y = draw()
         loss = 0.5 * (Y - student.sigma(student.W_V @ X @ student.scores())).square().sum() / len(X)
         if not loss.detach() < math.inf:
-            _diverged(teacher, t, eta, loss, X)
+            _diverged(teacher, t, eta, loss.detach(), token_sq)
         to_W, to_KQ = torch.autograd.grad(loss, (student.W_V, student.W_KQ))
         with torch.no_grad():
             student.W_V -= eta * to_W
@@ -203,9 +204,9 @@ def _bound(initial) -> float:
     return 1e6 * float(initial) if initial > 0 else math.inf
 
 
-def _diverged(teacher, step, eta, loss, X=None):
-    """Columns of S sum to one, so the curvature in W_V is at most D times a token's mean square in the worst column."""
-    token_sq = teacher.sigma.a if X is None else float(X.square().sum(-2).amax(-1).mean())
+def _diverged(teacher, step, eta, loss, token_sq):
+    """Columns of S sum to one, so the curvature in W_V is at most D times `token_sq`, what a token's square weighs:
+    a on the population, E‖x‖⁴/E‖x‖² = d + 2 for fresh Gaussian batches, the largest ‖x‖² of a fixed set."""
     safe = 1 / (teacher.D * token_sq)
     raise FloatingPointError(
         f"the run diverged at step {step}: loss = {float(loss):.3g} at eta = {eta:g}; "
