@@ -1,6 +1,7 @@
 """The Sphinx side: each chapter's executed notebook becomes its page, with a footer; and the scoreboard."""
 
 import importlib.metadata
+import os
 import re
 import shutil
 from collections import Counter
@@ -16,6 +17,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from press import claims
 from press.chapters import Chapter, find
+from press.export import buttons
 
 logger = logging.getLogger(__name__)
 STATEMENT = re.compile(  # the title of a numbered statement or exercise, to give it a permalink as headings have
@@ -68,11 +70,14 @@ def add_footer(app, pagename: str, templatename: str, context: dict, doctree) ->
     copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(chapter.notebook("executed"), copy)
     context["ipynb_source"] = notebook  # the theme's download button offers it too
+    repository = os.environ.get("GITHUB_REPOSITORY")  # set where the workflow publishes both pages and notebooks
+    places = buttons(repository, chapter.name) if repository else {}
+    links = "".join(f' · <a href="{address}">Open it in {name}</a>' for name, address in places.items())
     kept = chapter.kept()
     versions = ", ".join(f"{name} {version}" for name, version in kept["versions"].items())
     context["body"] += (
         f'<p class="executed"><a download href="{context["pathto"]("_sources/" + notebook, 1)}">'
-        f"Download the executed notebook</a>. It ran in {kept['seconds']:g} s with {escape(versions)}; "
+        f"Download the executed notebook</a>{links}. It ran in {kept['seconds']:g} s with {escape(versions)}; "
         f"content hash <code>{kept['hash']}</code>.</p>"
     )
 
