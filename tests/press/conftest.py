@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -134,8 +135,12 @@ class Book:
         return self.python("-m", "press", *arguments)
 
     def start(self, *arguments: str) -> subprocess.Popen:
-        """A press of its own session, so that a signal to its group is what Ctrl-C in a terminal is."""
+        """A press of its own session, so that a signal to its group is what Ctrl-C in a terminal is.
+
+        Tests that run in the background inherit an ignored SIGINT; a terminal's press does not.
+        """
         options = {"cwd": self.root, "env": self.environment, "text": True, "start_new_session": True}
+        options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
         return subprocess.Popen(
             [sys.executable, "-m", "press", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
         )
