@@ -15,7 +15,7 @@ book: setup ## run what is stale and publish the book in _build/html
 
 test: setup ## build the book, then run every test; a browser's where one is found
 	@$(PY) -m press build; built=$$?; \
-	OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --maxprocesses 4 --dist worksteal && exit $$built
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n logical --maxprocesses 4 --dist worksteal && exit $$built
 
 lab: setup ## open the chapters as notebooks in JupyterLab
 	@JUPYTER_CONFIG_PATH=$(CURDIR)/.jupyter $(PY) -m jupyterlab
