@@ -6,10 +6,12 @@ Where a run lacks what a claim needs, `not_measured` takes the place of its `che
 """
 
 import html
+import inspect
 import math
 import re
 import tomllib
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 
 from IPython import get_ipython
 from IPython.display import display
@@ -147,6 +149,18 @@ def sections() -> dict[str, list[dict]]:
 def named(row: dict) -> list[str]:
     """The items that a row's source names: "Theorem 3.1(3), ReLU; Figure 2(a)" names two."""
     return [part.partition(",")[0].strip() for part in row["source"].split(";")]
+
+
+def require(condition, text: str) -> None:
+    """State the range that a chapter holds for, after its parameters: `require(4 * K < D, "K is less than D/4")`.
+
+    Outside it one ValueError says so, with the numbers that the caller has under the names in `text`.
+    """
+    if not condition:
+        known = inspect.currentframe().f_back.f_globals
+        names = [name for name in dict.fromkeys(re.findall(r"[^\W\d]\w*", text)) if isinstance(known.get(name), Real)]
+        here = ", ".join(f"{name} = {known[name]!r}" for name in names)
+        raise ValueError(f"this chapter holds where {text}" + (f"; here {here}" if here else ""))
 
 
 _records: list[Record] = []

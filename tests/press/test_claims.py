@@ -1,6 +1,7 @@
 """Claims: what passes, what is a miss, and that every kind of wrong use fails the chapter."""
 
 import math
+import re
 
 import pytest
 
@@ -226,3 +227,12 @@ def test_a_wrong_row_names_file_id_and_field(ledger, text, told):
     with pytest.raises(ValueError, match=r"^book/claims\.toml: ") as raised:
         claims.ledger()
     assert told in str(raised.value)
+
+
+K, D = 12, 36
+
+
+def test_a_chapter_says_the_range_that_it_holds_for():
+    claims.require(4 * K > D, "K is more than D/4")
+    with pytest.raises(ValueError, match=re.escape("holds where K is less than D/4; here K = 12, D = 36")):
+        claims.require(4 * K < D, "K is less than D/4")
