@@ -35,17 +35,18 @@ def real(name: str, value, *, above: float | None = None, least: float | None = 
     return value
 
 
-def reals(name: str, value, least: float) -> np.ndarray:
-    """`value` as a one-dimensional float array of finite numbers that are at least `least`."""
+def reals(name: str, value, least: float | None = None) -> np.ndarray:
+    """`value` as a one-dimensional float array of finite numbers that are at least `least`, where given."""
     try:
         numbers = np.asarray(value if isinstance(value, np.ndarray) else collection(name, value), dtype=float)
     except ValueError:
         raise TypeError(f"{name} must be numbers, got {value!r}") from None
     if numbers.ndim != 1:
         raise ValueError(f"{name} must be one-dimensional, got {numbers.ndim} dimensions")
-    bad = numbers[~(np.isfinite(numbers) & (numbers >= least))]
-    if bad.size:
-        raise ValueError(f"{name} must be finite and at least {least:g}, got {bad[0]:g}")
+    if (bad := numbers[~np.isfinite(numbers)]).size:
+        raise ValueError(f"{name} must be finite, got {bad[0]:g}")
+    if least is not None and (bad := numbers[numbers < least]).size:
+        raise ValueError(f"{name} must be at least {least:g}, got {bad[0]:g}")
     return numbers
 
 

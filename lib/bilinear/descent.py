@@ -1,47 +1,143 @@
-"""Gradient descent (3.3)–(3.4): on the population, online, and on a fixed sample.
+"""The laboratory: gradient descent (3.3)–(3.4), and what a run keeps of it.
 
-All three start from zero weights, use one η for both matrices, and record the exact excess loss.
+`descend` is the one loop: tensors, their slopes, a step. The paper's three cases call it:
+
+`population`   on the exact population loss, no sampling
+`online`       a fresh batch each step, the paper's experiments
+`empirical`    one fixed sample, used in full
+
+In each, four questions have one place. Where does the slope come from: the verb. What is trained, and from where:
+`student`, which carries its start, its P and its score map. How does it step: `eta`, `eta_KQ`, `optimiser`. What is kept:
+`record`, `watch`. Weights are torch, curves are numpy.
 """
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from . import checks
 from .inputs import gaussian
 from .population import ExactLoss
+from .scores import SOFTMAX
 from .students import PositionOnlyTransformer
 from .teachers import Teacher
 
+TESTS = 1000  # inputs on which a loss is measured that has no closed form
+
 
 @dataclass(frozen=True, eq=False)
-class Trajectory:
-    """A training run. Aligned float64 arrays, one entry a recorded step:
+class Run:
+    """A run: aligned columns by name, one entry a recorded step, and the final weights by name; all are attributes.
 
-    `t` steps taken; `excess_loss` L − L_opt; `cosine` of W_V and V* as vectors (0 at W_V = 0); `support_mass`, the mean
-    over columns of the score that lies on the support G^i. And the final `W_V` M × d, `W_KQ` D × D, `S` D × D.
+    `t`, the steps taken, always. Of position-only attention and of the two scalars alike, float64:
+    `excess_loss`      L − L_opt
+    `cosine`           of W_V and V* as vectors, 0 at W_V = 0
+    `support_mass`     the mean over columns of the score that lies on the support G^i
+    `off_support`      δ, the rest of it
+    `value_error`      ‖W_V − V*‖_F          (Theorem 3.1(2))
+    `score_error`      ‖S − S*‖_F            (Theorem 3.1(1))
+    `C1`               ⟨W_V, V*⟩/‖V*‖_F²      (Lemma D.2)
+    `gap`              log of the mean score on the support over the mean score off it, 0 where nothing is off it
+    `.W_V .W_KQ .S`    the weights and the scores at the end, of runs of matrices
+    A column may be given as a function, which is called when it is first read. Raises AttributeError for other names.
+
+    >>> run = Run({"t": np.arange(3), "excess_loss": np.array([4.0, 2.0, 1.0])}, {})
+    >>> run.excess_loss[-1], "excess_loss" in dir(run)
+    (np.float64(1.0), True)
     """
 
-    t: np.ndarray
-    excess_loss: np.ndarray
-    cosine: np.ndarray
-    support_mass: np.ndarray
-    W_V: Tensor
-    W_KQ: Tensor
-    S: Tensor
+    columns: dict[str, np.ndarray | Callable[[], np.ndarray]]
+    weights: dict[str, Tensor]
+
+    def __getattr__(self, name: str):
+        if name.startswith("__") or name in ("columns", "weights"):
+            raise AttributeError(name)
+        if name in self.weights:
+            return self.weights[name]
+        if name not in self.columns:
+            known = ", ".join([*self.columns, *self.weights])
+            raise AttributeError(f"this run has no {name!r}; it has: {known}")
+        if callable(self.columns[name]):
+            self.columns[name] = self.columns[name]()
+        return self.columns[name]
+
+    def __dir__(self):
+        return [*super().__dir__(), *self.columns, *self.weights]
 
 
-def population(teacher: Teacher, eta: float, steps: int, *, P=None, record: Iterable[int] | None = None) -> Trajectory:
-    """Gradient descent on the exact population loss (3.2), no sampling.
+Trajectory = Run
 
-    η > 0, `steps` ≥ 0; `P` orthogonal D × D (None is I); `record` the steps to keep in 0 … steps, every one by default.
-    Since P is orthogonal, descent on W_KQ is descent on the logits PᵀW_KQP: the loop runs there and turns back once.
+
+def descend(
+    slopes: Callable,
+    start: Mapping[str, Tensor],
+    eta: float | Mapping[str, float],
+    steps: int,
+    *,
+    optimiser: Callable | None = None,
+    record: Iterable[int] | None = None,
+    watch: Callable | None = None,
+) -> Run:
+    """Descent on the tensors of `start` along `slopes(**weights)` → (loss, {name: slope}). The one loop.
+
+    `eta` ≥ 0, a number or {name: number}; 0 freezes. `steps` ≥ 0. `optimiser`: a factory of `torch.optim`, such as
+    partial(torch.optim.SGD, momentum=0.9); None is the plain step w − η slope. `record`: the steps to keep in
+    0 … steps, every one by default. `watch(**weights)` → {name: number or tensor}, called at recorded steps only.
+    `start` is not changed; `slopes` and `watch` are given the weights themselves and must not change them.
+    Columns of the run: `t`, `loss`, and what `watch` returned. Raises ValueError and TypeError for bad arguments, and
+    FloatingPointError where the loss is NaN or a million times the first.
+
+    >>> bowl = lambda w: (0.5 * float(w @ w), {"w": w})
+    >>> run = descend(bowl, {"w": torch.ones(2)}, eta=0.5, steps=3)
+    >>> run.loss.tolist(), run.w.tolist()
+    ([1.0, 0.25, 0.0625, 0.015625], [0.125, 0.125])
+    """
+    steps, record = _schedule(steps, record)
+    weights = {}
+    for name, w in checks.instance("start", start, Mapping).items():
+        weights[name] = checks.instance(f"{name} in start", w, Tensor).detach().clone()
+        checks.finite(f"{name} in start", w)
+    if isinstance(eta, Mapping):
+        if eta.keys() != weights.keys():
+            raise ValueError(f"eta must name the tensors of start, {', '.join(weights)}; got {', '.join(eta)}")
+        eta = {name: checks.real(f"eta of {name}", value, least=0) for name, value in eta.items()}
+    else:
+        eta = dict.fromkeys(weights, checks.real("eta", eta, least=0))
+
+    def row(loss, weights):
+        return {"loss": loss} | (_kept(watch(**weights)) if watch else {})
+
+    columns = _loop(slopes, weights, eta, steps, optimiser, record, row)
+    return Run(columns, weights)
+
+
+def population(
+    teacher: Teacher,
+    eta: float,
+    steps: int,
+    *,
+    student: PositionOnlyTransformer | None = None,
+    eta_KQ: float | None = None,
+    optimiser: Callable | None = None,
+    P=None,
+    record: Iterable[int] | None = None,
+    watch: Callable | None = None,
+) -> Run:
+    """Gradient descent on the exact population loss (3.2), no sampling: inputs with i.i.d. N(0, 1) entries.
+
+    η > 0, `steps` ≥ 0. `student`: where to start, with its P and score map; None is the paper's, zero weights and
+    softmax, with P orthogonal D × D (None is I). `eta_KQ` ≥ 0: another step size for W_KQ; 0 freezes the attention.
+    `optimiser`, `record` as in `descend`; `watch(student)` → {name: number or tensor}.
+    Since P is orthogonal, plain descent on W_KQ is descent on the logits PᵀW_KQP: the loop runs there and turns back.
+    Columns: those of `Run`, then those of `watch`. The `student` itself is not changed.
     Raises ValueError and TypeError for bad arguments, FloatingPointError where the run diverges.
 
     >>> from bilinear.teachers import convolution
@@ -49,154 +145,215 @@ def population(teacher: Teacher, eta: float, steps: int, *, P=None, record: Iter
     >>> run.t.tolist(), run.support_mass.round(3).tolist()
     ([0, 4000], [0.333, 0.889])
     """
-    keep, eta, steps, P = _arguments(teacher, eta, steps, P, record)
-    on_numpy = teacher.V_star.device.type == "cpu"
-    exact = ExactLoss(teacher, on_numpy)
-    support = _support(teacher)
-    W, logits = torch.zeros_like(teacher.V_star), torch.zeros_like(teacher.S_star)
+    checks.instance("teacher", teacher, Teacher)
+    eta, eta_KQ = _step_sizes(eta, eta_KQ)
+    steps, record = _schedule(steps, record)
+    student = _student(teacher, student, P)
+    checks.instance("student", student, PositionOnlyTransformer)
+    turned = optimiser is None
+    P, score_map = student.P, student.score_map
+    weights = {"W_V": student.W_V.detach(), "W_KQ": student.W_KQ.detach()}
+    if turned:
+        weights["W_KQ"] = P.T @ weights["W_KQ"] @ P
+    on_numpy = teacher.V_star.device.type == "cpu" and turned and score_map == SOFTMAX
     if on_numpy:
-        W, logits, support = W.numpy(), logits.numpy(), support.numpy()
-    rows, bound = [], math.inf
-    with torch.no_grad(), np.errstate(over="ignore", invalid="ignore"):
-        for t in range(steps + 1):
-            loss, to_W, to_logits, S, cosine = exact.gradients(W, logits)
-            if t == 0:
-                bound = _bound(loss)
-            if not float(loss) < bound:
-                _diverged(teacher, t, eta, loss, teacher.sigma.a)
-            if keep is None or t in keep:
-                rows.append((t, loss, cosine, (S * support).sum()))
-            if t < steps:
-                W -= eta * to_W
-                logits -= eta * to_logits
-    W, logits, S = (torch.as_tensor(array) for array in (W, logits, S))
-    return _trajectory(rows, W, P @ logits @ P.T, S)
+        weights = {name: w.numpy() for name, w in weights.items()}
+    exact, S = ExactLoss(teacher, on_numpy), None
+
+    def slopes(W_V, W_KQ):
+        nonlocal S
+        logits = W_KQ if turned else P.T @ W_KQ @ P
+        S = score_map(logits)
+        loss, to_W_V, to_S = exact.slopes(W_V, S)
+        to_logits = score_map.pull_back(logits, S, to_S)
+        return loss, {"W_V": to_W_V, "W_KQ": to_logits if turned else P @ to_logits @ P.T}
+
+    measure = _measure(teacher, on_numpy)
+
+    def row(loss, weights):
+        found = {"excess_loss": loss} | measure(weights["W_V"], S)
+        if watch:
+            _load(student, weights, P if turned else None)
+            found |= _kept(watch(student))
+        return found
+
+    with torch.no_grad(), _advice(teacher, teacher.sigma.a, plain=turned), np.errstate(over="ignore", invalid="ignore"):
+        columns = _loop(slopes, weights, {"W_V": eta, "W_KQ": eta_KQ}, steps, optimiser, record, row)
+        _load(student, weights, P if turned else None)
+    W_V, W_KQ = student.W_V.detach(), student.W_KQ.detach()
+    return Run(columns, {"W_V": W_V, "W_KQ": W_KQ, "S": torch.as_tensor(S)})
 
 
 def online(
-    teacher: Teacher,
+    teacher: Teacher | Callable,
     eta: float,
     steps: int,
     *,
+    seed: int,
     batch: int = 100,
     noise: float = 1.0,
-    seed: int,
+    inputs: Callable | Tensor = gaussian,
+    student: nn.Module | None = None,
+    eta_KQ: float | None = None,
+    optimiser: Callable | None = None,
     P=None,
     record: Iterable[int] | None = None,
-    inputs: Tensor | None = None,
-    eta_KQ: float | None = None,
-) -> Trajectory:
-    """Online gradient descent: each step a fresh batch X with i.i.d. N(0, 1) entries and labels f*(X) + E, (3.1).
+    watch: Callable | None = None,
+) -> Run:
+    """Online gradient descent: each step a fresh batch X of N(0, 1) tokens with labels f*(X) + E, (3.1).
 
-    `batch` N ≥ 1; `noise` ≥ 0, the standard deviation of E's Gaussian entries; `seed` of the generator that draws both.
-    The recorded excess loss is the exact population one. Variants:
-    `inputs` (n, d, D): each batch is drawn from these tokens, with replacement, and the recorded excess loss is the
-    mean of ½‖f*(X) − TF(X)‖² over all n of them. `eta_KQ`: another step size for W_KQ (the paper uses η for both).
-    Errors as in `population`.
+    `seed` of the generator that draws both; `batch` N ≥ 1; `noise` ≥ 0, the standard deviation of E's Gaussian entries.
+    `inputs`: a law of `bilinear.inputs`, or tokens (n, d, D) from which each batch is drawn with replacement.
+    `student`: any module X → TF(X) whose parameters are trained by autograd; `teacher` may then be any function X → Y.
+    `eta_KQ`: the step size of every parameter that is not a W_V. The rest is as in `population`.
+    The recorded `excess_loss` is the exact population loss where that is known: a Teacher, a position-only student,
+    Gaussian inputs. Otherwise it is the mean of ½‖f*(X) − TF(X)‖² over all of the given tokens, or over 1,000 inputs
+    drawn once from a generator of its own. The other columns of `Run` are there for a Teacher and a position-only student.
     """
-    keep, eta, steps, P = _arguments(teacher, eta, steps, P, record)
     batch = checks.integer("batch", batch, 1)
-    generator = _generator(teacher, noise, seed)
-    if inputs is not None:
-        inputs = checks.array("inputs", inputs, ("n", teacher.d, teacher.D), like=teacher.V_star)
-
-    def draw() -> tuple[Tensor, Tensor]:
-        if inputs is None:
-            X = gaussian(batch, teacher.d, teacher.D, generator=generator, dtype=teacher.V_star.dtype)
-        else:
-            X = inputs[torch.randint(len(inputs), (batch,), generator=generator, device=inputs.device)]
-        return X, _labels(teacher, X, noise, generator)
-
-    eta_KQ = eta if eta_KQ is None else checks.real("eta_KQ", eta_KQ, above=0)
-    token_sq = teacher.d + 2 if inputs is None else float(inputs.square().sum(-2).max())
-    return _sampled(teacher, eta, eta_KQ, steps, P, keep, draw, inputs, token_sq)
+    given = (teacher, eta, steps, seed, noise, inputs, student, eta_KQ, optimiser, P, record, watch)
+    return _sampled(*given, fresh=batch)
 
 
 def empirical(
-    teacher: Teacher,
+    teacher: Teacher | Callable,
     eta: float,
     steps: int,
     *,
-    samples: int,
-    noise: float = 1.0,
     seed: int,
+    samples: int | None = None,
+    noise: float = 1.0,
+    inputs: Callable | Tensor = gaussian,
+    student: nn.Module | None = None,
+    eta_KQ: float | None = None,
+    optimiser: Callable | None = None,
     P=None,
     record: Iterable[int] | None = None,
-) -> Trajectory:
-    """Gradient descent on one fixed sample of size `samples` ≥ 1, drawn like a batch of `online` and used in full.
+    watch: Callable | None = None,
+) -> Run:
+    """Gradient descent on one fixed sample, drawn like a batch of `online` and used in full.
 
-    The recorded excess loss is the exact population one, so over-fitting shows. Arguments and errors as in `online`.
+    `samples` ≥ 1, its size; given tokens (n, d, D) are all used, and `samples` is left out.
+    The recorded excess loss is the population's, as in `online`, so over-fitting shows. The rest is as there.
     """
-    keep, eta, steps, P = _arguments(teacher, eta, steps, P, record)
-    samples = checks.integer("samples", samples, 1)
-    generator = _generator(teacher, noise, seed)
-    X = gaussian(samples, teacher.d, teacher.D, generator=generator, dtype=teacher.V_star.dtype)
-    sample = X, _labels(teacher, X, noise, generator)
-    return _sampled(teacher, eta, eta, steps, P, keep, lambda: sample, None, float(X.square().sum(-2).max()))
+    if isinstance(inputs, Tensor) and samples is not None:
+        raise ValueError(f"give samples or a tensor of inputs, which is used in full; got samples = {samples} with one")
+    samples = len(inputs) if isinstance(inputs, Tensor) else checks.integer("samples", samples, 1)
+    given = (teacher, eta, steps, seed, noise, inputs, student, eta_KQ, optimiser, P, record, watch)
+    return _sampled(*given, fixed=samples)
 
 
-def _sampled(teacher, eta, eta_KQ, steps, P, keep, draw: Callable, inputs: Tensor | None, token_sq) -> Trajectory:
-    student = PositionOnlyTransformer(teacher.M, teacher.d, teacher.D, teacher.sigma, P).to(P.device)
-    exact, support = ExactLoss(teacher), _support(teacher)
-    rows, initial = [], None
+def _sampled(
+    teacher, eta, steps, seed, noise, inputs, student, eta_KQ, optimiser, P, record, watch, fresh=0, fixed=0
+) -> Run:
+    eta, eta_KQ = _step_sizes(eta, eta_KQ)
+    steps, record = _schedule(steps, record)
+    student = _student(teacher, student, P)
+    noise, generator = checks.real("noise", noise, least=0), _generator(seed, student)
+    like, (d, D) = next(student.parameters()), _token_shape(teacher, student, inputs)
+    known = isinstance(teacher, Teacher) and isinstance(student, PositionOnlyTransformer)
+    if isinstance(inputs, Tensor):
+        inputs = checks.array("inputs", inputs, ("n", d, D), like=like)
+    elif not callable(inputs):
+        raise TypeError(f"inputs must be a law of bilinear.inputs or a tensor, got {type(inputs).__name__}")
+
+    label, output = teacher, student
+    if known:  # without looking for NaN in the tokens at every step
+
+        def label(X):
+            return teacher.sigma(teacher.V_star @ X @ teacher.S_star)
+
+        def output(X):
+            return student.sigma(student.W_V @ X @ student.scores())
+
+    def draw(size):
+        if not isinstance(inputs, Tensor):
+            X = inputs(size, d, D, generator=generator, dtype=like.dtype)
+        elif fixed:
+            X = inputs
+        else:
+            X = inputs[torch.randint(len(inputs), (size,), generator=generator, device=inputs.device)]
+        Y = label(X)
+        return X, Y + noise * gaussian(*Y.shape, generator=generator, dtype=Y.dtype) if noise else Y
+
+    closed = known and inputs is gaussian
+    if not closed:
+        tests = inputs
+        if not isinstance(inputs, Tensor):
+            tests = inputs(TESTS, d, D, generator=_generator(2**32 + seed, student), dtype=like.dtype)
+        target = label(tests)
+    sample = draw(fixed) if fixed else None
+    parameters = dict(student.named_parameters())
+    weights = {name: w.detach() for name, w in parameters.items()}  # the same memory
+    steps_of = {name: eta if name.startswith("W_V") else eta_KQ for name in weights}
+    exact, measure = (ExactLoss(teacher), _measure(teacher)) if known else (None, None)
+
+    def slopes(**_):
+        X, Y = sample or draw(fresh)
+        with torch.enable_grad():
+            loss = 0.5 * (Y - output(X)).square().sum() / len(X)
+        to = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+        return loss.detach(), {
+            name: torch.zeros_like(w) if slope is None else slope
+            for (name, w), slope in zip(parameters.items(), to, strict=True)
+        }
+
+    def row(_, weights):
+        S = student.scores() if known else None
+        loss = exact.loss(student.W_V, S) if closed else 0.5 * (target - output(tests)).square().sum() / len(tests)
+        found = {"excess_loss": loss} | (measure(student.W_V, S) if known else {})
+        return found | (_kept(watch(student)) if watch else {})
+
+    if fresh and inputs is gaussian:  # E‖x‖⁴/E‖x‖²
+        token_sq = d + 2
+    else:
+        token_sq = float((sample[0] if fixed else tests).square().sum(-2).max())
+    with torch.no_grad(), _advice(teacher, token_sq, plain=optimiser is None and known):
+        columns = _loop(slopes, weights, steps_of, steps, optimiser, record, row)
+        if known:
+            weights = weights | {"S": student.scores()}
+    return Run(columns, weights)
+
+
+@contextmanager
+def _one_thread():
+    """Small tensors are faster on one thread than on several, and far faster on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+@_one_thread()
+def _loop(slopes, weights, eta, steps, optimiser, record, row) -> dict:
+    """The loop itself: moves `weights` in place and returns the columns, one `row` for each recorded step."""
+    if optimiser is not None:
+        optimiser = optimiser([{"params": [weights[name]], "lr": size} for name, size in eta.items() if size])
+    rows, bound = [], math.inf
     for t in range(steps + 1):
-        if keep is None or t in keep or t == 0 or t == steps:
-            with torch.no_grad():
-                S = student.scores()
-                excess = exact.loss(student.W_V, S) if inputs is None else _mean_loss(teacher, student, inputs)
-                scale = student.W_V.norm() * teacher.V_star.norm()
-                cosine = (student.W_V * teacher.V_star).sum() / torch.where(scale > 0, scale, 1.0)
-            initial = excess if initial is None else initial
-            if not float(excess) < _bound(initial):
-                _diverged(teacher, t, eta, excess, token_sq)
-            if keep is None or t in keep:
-                rows.append((t, excess, cosine, (S * support).sum()))
+        loss, to = slopes(**weights)
+        if t == 0:
+            bound = _bound(loss)
+        if not float(loss) < bound:
+            sizes = ", ".join(f"{size:g}" for size in dict.fromkeys(eta.values()))
+            raise FloatingPointError(f"the run diverged at step {t}: loss = {float(loss):.3g} at eta = {sizes}")
+        if record is None or t in record or (not record and t == steps):
+            rows.append({"t": t} | row(loss, weights))
         if t == steps:
             break
-        X, Y = draw()
-        loss = 0.5 * (Y - student.sigma(student.W_V @ X @ student.scores())).square().sum() / len(X)
-        if not loss.detach() < math.inf:
-            _diverged(teacher, t, eta, loss.detach(), token_sq)
-        to_W, to_KQ = torch.autograd.grad(loss, (student.W_V, student.W_KQ))
-        with torch.no_grad():
-            student.W_V -= eta * to_W
-            student.W_KQ -= eta_KQ * to_KQ
-    return _trajectory(rows, student.W_V.detach(), student.W_KQ.detach(), S)
-
-
-def _arguments(teacher, eta, steps, P, record):
-    checks.instance("teacher", teacher, Teacher)
-    eta, steps = checks.real("eta", eta, above=0), checks.integer("steps", steps, 0)
-    if P is None:
-        P = torch.eye(teacher.D).to(teacher.V_star)
-    else:
-        P = checks.orthogonal("P", P, teacher.D, like=teacher.V_star)
-    if record is not None:
-        record = {checks.integer("a step in record", t, 0) for t in checks.collection("record", record)}
-        if record and max(record) > steps:
-            raise ValueError(f"a step in record must be at most steps = {steps}, got {max(record)}")
-    return record, eta, steps, P
-
-
-def _generator(teacher, noise, seed) -> torch.Generator:
-    checks.real("noise", noise, least=0)
-    if checks.integer("seed", seed, 0) >= 2**63:
-        raise ValueError(f"seed must be less than 2**63, got {seed}")
-    return torch.Generator(teacher.V_star.device).manual_seed(seed)
-
-
-def _labels(teacher, X, noise, generator) -> Tensor:
-    Y = teacher.sigma(teacher.V_star @ X @ teacher.S_star)
-    return Y + noise * gaussian(*Y.shape, generator=generator, dtype=Y.dtype) if noise else Y
-
-
-def _mean_loss(teacher, student, inputs) -> Tensor:
-    error = teacher(inputs) - student(inputs)
-    return 0.5 * error.square().sum() / len(inputs)
-
-
-def _support(teacher) -> Tensor:
-    return teacher.support.to(teacher.V_star.dtype) / teacher.D
+        if optimiser is not None:
+            for name, w in weights.items():
+                w.grad = to[name]
+            optimiser.step()
+            continue
+        for name, w in weights.items():
+            if eta[name]:
+                w -= eta[name] * to[name]
+    columns = {name: _column([row[name] for row in rows]) for name in rows[0]}
+    columns["t"] = columns["t"].astype(int)
+    return columns if record is None or record else {name: column[:0] for name, column in columns.items()}
 
 
 def _bound(initial) -> float:
@@ -204,16 +361,127 @@ def _bound(initial) -> float:
     return 1e6 * float(initial) if initial > 0 else math.inf
 
 
-def _diverged(teacher, step, eta, loss, token_sq):
-    """Columns of S sum to one, so the curvature in W_V is at most D times `token_sq`, what a token's square weighs:
-    a on the population, E‖x‖⁴/E‖x‖² = d + 2 for fresh Gaussian batches, the largest ‖x‖² of a fixed set."""
-    safe = 1 / (teacher.D * token_sq)
-    raise FloatingPointError(
-        f"the run diverged at step {step}: loss = {float(loss):.3g} at eta = {eta:g}; "
-        f"eta ≤ {safe:.3g} would hold: no scores make the loss so steep that a step of this size overshoots"
-    )
+def _kept(watched) -> dict:
+    """What `watch` returned, its tensors as they are now: it may have returned weights that go on moving."""
+    return {name: value.detach().clone() if isinstance(value, Tensor) else value for name, value in watched.items()}
 
 
-def _trajectory(rows, W_V, W_KQ, S) -> Trajectory:
-    columns = np.array([[float(value) for value in row] for row in rows], dtype=float).reshape(-1, 4).T
-    return Trajectory(columns[0].astype(int), *columns[1:].copy(), W_V=W_V, W_KQ=W_KQ, S=S)
+def _column(values) -> np.ndarray:
+    """Numbers as one float64 array, tensors stacked."""
+    if isinstance(values[0], Tensor) and values[0].ndim:
+        return torch.stack(values).cpu().numpy()
+    return np.array([float(value) for value in values])
+
+
+def _measure(teacher: Teacher, on_numpy: bool = False) -> Callable:
+    """(W_V, S) → the columns of `Run` but the loss: six inner products."""
+    V_star, S_star = teacher.V_star, teacher.S_star
+    on = teacher.support.to(V_star.dtype)
+    if on_numpy:
+        V_star, S_star, on = V_star.numpy(), S_star.numpy(), on.numpy()
+
+    def inner(A, B) -> float:
+        return A.ravel().dot(B.ravel())  # numpy's and torch's alike
+
+    off, norm_sq, D = 1 - on, float(inner(V_star, V_star)), teacher.D
+    count_on, count_off = float(on.sum()), float(off.sum())
+
+    def measure(W_V, S):
+        along, W_sq = inner(W_V, V_star), inner(W_V, W_V)
+        mass, rest = inner(S, on), inner(S, off)
+        d_W, d_S = W_V - V_star, S - S_star
+        scale = math.sqrt(W_sq * norm_sq)
+        return {
+            "cosine": along / scale if scale > 0 else 0.0,
+            "support_mass": mass / D,
+            "off_support": rest / D,
+            "value_error": math.sqrt(inner(d_W, d_W)),
+            "score_error": math.sqrt(inner(d_S, d_S)),
+            "C1": along / norm_sq if norm_sq > 0 else 0.0,
+            "gap": _log_ratio(mass * count_off, rest * count_on) if count_off and count_on else 0.0,
+        }
+
+    return measure
+
+
+def _log_ratio(numerator: float, denominator: float) -> float:
+    """log(numerator/denominator), infinite where one of them is zero."""
+    if numerator > 0 and denominator > 0:
+        return math.log(numerator / denominator)
+    return math.inf if numerator > 0 else -math.inf
+
+
+def _load(student, weights, P) -> None:
+    """Put the loop's weights into the student; with P, logits are turned back into W_KQ."""
+    W_V, W_KQ = (torch.as_tensor(weights[name]) for name in ("W_V", "W_KQ"))
+    student.W_V.copy_(W_V)
+    student.W_KQ.copy_(W_KQ if P is None else P @ W_KQ @ P.T)
+
+
+@contextmanager
+def _advice(teacher, token_sq: float, plain: bool):
+    """Add to a FloatingPointError the step size that would hold, where one is known.
+
+    Columns of S sum to one, so the curvature in W_V is at most D times `token_sq`, what a token's square weighs:
+    a on the population, E‖x‖⁴/E‖x‖² = d + 2 for fresh Gaussian batches, the largest ‖x‖² of a fixed set.
+    """
+    try:
+        yield
+    except FloatingPointError as error:
+        if not plain:
+            raise
+        safe = 1 / (teacher.D * token_sq)
+        raise FloatingPointError(
+            f"{error}; eta ≤ {safe:.3g} would hold: no scores make the loss so steep that a step of this size overshoots"
+        ) from None
+
+
+def _step_sizes(eta, eta_KQ) -> tuple[float, float]:
+    eta = checks.real("eta", eta, above=0)
+    return eta, eta if eta_KQ is None else checks.real("eta_KQ", eta_KQ, least=0)
+
+
+def _schedule(steps, record) -> tuple[int, set[int] | None]:
+    steps = checks.integer("steps", steps, 0)
+    if record is not None:
+        record = {checks.integer("a step in record", t, 0) for t in checks.collection("record", record)}
+        if record and max(record) > steps:
+            raise ValueError(f"a step in record must be at most steps = {steps}, got {max(record)}")
+    return steps, record
+
+
+def _student(teacher, student, P) -> nn.Module:
+    """A copy of the student to train, or the paper's own: `teacher` decides its sizes."""
+    if student is None:
+        return PositionOnlyTransformer.of(teacher, P)
+    if P is not None:
+        raise ValueError("give P or a student, which carries its own P, and not both")
+    checks.instance("student", student, nn.Module)
+    if isinstance(teacher, Teacher) and isinstance(student, PositionOnlyTransformer):
+        f, W_V = teacher, student.W_V
+        if (f.M, f.d, f.D) != (*W_V.shape, len(student.P)):
+            sizes = f"M, d, D = {W_V.shape[0]}, {W_V.shape[1]}, {len(student.P)}"
+            raise ValueError(f"student must have the teacher's sizes M, d, D = {f.M}, {f.d}, {f.D}, got {sizes}")
+        if W_V.dtype != f.V_star.dtype:
+            raise TypeError(f"student must have the teacher's dtype {f.V_star.dtype}, got {W_V.dtype}")
+        if student.sigma != f.sigma:
+            raise ValueError(f"student must have the teacher's slope {f.sigma.slope:g}, got {student.sigma.slope:g}")
+    return copy.deepcopy(student)
+
+
+def _token_shape(teacher, student, inputs) -> tuple[int, int]:
+    if isinstance(teacher, Teacher):
+        return teacher.d, teacher.D
+    if not callable(teacher):
+        raise TypeError(f"teacher must be a Teacher or a function X → Y, got {type(teacher).__name__}")
+    if isinstance(inputs, Tensor) and inputs.ndim == 3:
+        return tuple(inputs.shape[1:])
+    if isinstance(getattr(student, "P", None), Tensor) and hasattr(student, "W_V"):
+        return student.W_V.shape[1], len(student.P)
+    raise ValueError("the sizes d and D are unknown: give a Teacher, a student with W_V and P, or a tensor of inputs")
+
+
+def _generator(seed, student) -> torch.Generator:
+    if checks.integer("seed", seed, 0) >= 2**63:
+        raise ValueError(f"seed must be less than 2**63, got {seed}")
+    return torch.Generator(next(student.parameters()).device).manual_seed(seed)

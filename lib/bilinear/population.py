@@ -15,15 +15,13 @@ column s_i is split into its part along s*_i and the rest), and θ comes from si
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
-from scipy.optimize import brentq
 from torch import Tensor
 
 from . import checks
 from .activations import angle_defect
+from .scores import SOFTMAX
 from .teachers import Teacher
 
 
@@ -57,56 +55,13 @@ def gradients(teacher: Teacher, W_V, W_KQ, P=None) -> tuple[Tensor, Tensor, Tens
     checks.instance("teacher", teacher, Teacher)
     W_V = checks.array("W_V", W_V, (teacher.M, teacher.d), like=teacher.V_star)
     W_KQ = checks.array("W_KQ", W_KQ, (teacher.D, teacher.D), like=teacher.V_star)
-    if P is None:
-        return ExactLoss(teacher).gradients(W_V, W_KQ)[:3]
-    P = checks.orthogonal("P", P, teacher.D, like=teacher.V_star)
-    loss, to_value, to_logits, *_ = ExactLoss(teacher).gradients(W_V, P.T @ W_KQ @ P)
-    return loss, to_value, P @ to_logits @ P.T
-
-
-def best_student(teacher: Teacher) -> tuple[Tensor, Tensor, Tensor]:
-    """(excess loss, W_V, S) of the best student of an identity teacher: no W_V and no attention do better.
-
-    For given S the best W_V is c V*, so the loss is ½‖V*‖²‖cS − S*‖². Over column-stochastic S and all c, Q = cS runs
-    through the cone {Q ≥ 0, every column sums to c}: S is the projection of S* on it (or of −S*, whichever is nearer),
-    Q = max(S* + λ_i, 0) with one shift λ_i per column and Σ_i λ_i = 0.
-    Shapes: 0-dim, M × d, D × D. The loss is zero for every S* whose columns are at least 0 and have equal sums; where a
-    zero of S* stays zero, softmax comes as close as one likes. Raises ValueError for κ < 1.
-    Source: derived in `paper/graph-convolution`.
-
-    >>> from bilinear.activations import IDENTITY
-    >>> loss, W_V, S = best_student(Teacher([[1.0]], [[0.5, 0.4], [0.0, 0.4]], IDENTITY))    # columns: 0.5 and 0.8
-    >>> round(loss.item(), 5), round(W_V.item(), 5), S[1].numpy().round(4).tolist()       # column 0 leaks to token 1
-    (0.01125, 0.65, [0.1154, 0.5])
-    """
-    checks.instance("teacher", teacher, Teacher)
-    if teacher.sigma.slope != 1:
-        raise ValueError(f"the best student is known for the identity, slope 1, got slope {teacher.sigma.slope:g}")
-    found = []
-    for sign in (1, -1):
-        Q, c = _equal_sums(sign * teacher.S_star)
-        S = Q / c if c > 0 else torch.full_like(Q, 1 / teacher.D)
-        W_V = sign * c * teacher.V_star
-        found.append((excess_loss(teacher, W_V, S), W_V, S))
-    return min(found, key=lambda student: student[0])
-
-
-def _equal_sums(A: Tensor) -> tuple[Tensor, float]:
-    """The matrix nearest to A with entries at least 0 and equal column sums, and that sum c (0 where it is 0)."""
-    D = len(A)
-    ordered = A.sort(0, descending=True).values
-    sums, counts = ordered.cumsum(0), torch.arange(1, D + 1).to(A)[:, None]
-
-    def shifts(c):  # λ_i with Σ_j max(a_ji + λ_i, 0) = c; k_i the number of entries that stay positive
-        each = (c - sums) / counts
-        k = (ordered + each > 0).sum(0).clamp(min=1)
-        return each.gather(0, k[None] - 1)[0], k
-
-    high = A.clamp(min=0).sum(0).max().item()  # here every shift is at least 0
-    if high == 0 or A.max(0).values.sum() <= 0:
-        return torch.zeros_like(A), 0.0
-    c = brentq(lambda c: shifts(c)[0].sum().item(), 0.0, high, xtol=1e-14 * high)
-    return (A + shifts(c)[0]).clamp(min=0), c
+    if P is not None:
+        P = checks.orthogonal("P", P, teacher.D, like=teacher.V_star)
+    logits = W_KQ if P is None else P.T @ W_KQ @ P
+    S = SOFTMAX(logits)
+    loss, to_W_V, to_S = ExactLoss(teacher).slopes(W_V, S)
+    to_logits = SOFTMAX.pull_back(logits, S, to_S)
+    return loss, to_W_V, to_logits if P is None else P @ to_logits @ P.T
 
 
 class ExactLoss:
@@ -130,15 +85,6 @@ class ExactLoss:
         self.per_v_norm = 1 / self.xp.where(self.v_norm > 0, self.v_norm, 1.0)
         self.V_star_sq = v_sq.sum()
         self.per_V_star_sq = 1 / self.V_star_sq if self.V_star_sq > 0 else 0.0
-        self.root_D = math.sqrt(teacher.D)
-
-    def scores(self, logits):
-        """softmax(logits/√D) down each column (2.4), as `students.softmax_scores`."""
-        if self.xp is torch:
-            return torch.softmax(logits / self.root_D, 0)
-        S = np.exp((logits - logits.max(0)) / self.root_D)
-        S /= S.sum(0)
-        return S
 
     def loss(self, W_V, S):
         """The excess loss at (W_V, S)."""
@@ -171,10 +117,8 @@ class ExactLoss:
         value = 0.5 * self.a * linear - self.a * self.beta * even
         return value, b, rest, W_sq, WV, (theta, sin, w_norm, per_w, w_dot, s_norm, per_s)
 
-    def gradients(self, W_V, logits):
-        """(excess loss, dL/dW_V, dL/dlogits, S, cosine of W_V and V*) at W_V and S = scores(logits)."""
-        xp = self.xp
-        S = self.scores(logits)
+    def slopes(self, W_V, S):
+        """(excess loss, dL/dW_V, dL/dS), S any matrix: the score map, and its pull-back, are `scores`."""
         loss, b, rest, W_sq, WV, angles = self._loss(W_V, S)
         to_W = (S * S).sum() * W_V - (b * self.s_star_sq).sum() * self.V_star
         on_teacher = b * W_sq - WV  # dL/ds_i = on_teacher_i s*_i + W_sq rest_i − …
@@ -190,8 +134,4 @@ class ExactLoss:
             d_s_dot = (self.v_norm * w_dot) @ theta  # (D,), multiplies s*_i
             on_teacher = on_teacher - self.beta * (d_s_norm * b - d_s_dot)
             on_rest = W_sq - self.beta * d_s_norm
-        to_S = on_teacher * self.S_star + on_rest * rest
-        to_logits = S * (to_S - (S * to_S).sum(0)) * (self.a / self.root_D)  # softmax Jacobian
-        scale = xp.sqrt(W_sq * self.V_star_sq)
-        cosine = WV / xp.where(scale > 0, scale, 1.0)
-        return loss, self.a * to_W, to_logits, S, cosine
+        return loss, self.a * to_W, self.a * (on_teacher * self.S_star + on_rest * rest)

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from . import checks
-from .scalar_dynamics import ScalarDynamics, ScalarRun
+from .descent import Run
+from .scalar_dynamics import ScalarDynamics
 
 
 def all_sets(D: int, K: int) -> Tensor:
@@ -105,34 +106,18 @@ class OneQuery:
         """2K: D times what all D queries together can bear, since they share W_V."""
         return self.D * self.scalars.largest_stable_eta
 
-    def run(self, steps: int) -> ScalarRun:
+    def run(self, steps: int) -> Run:
         """The exact map, t = 0 … `steps`, with the loss of one query. Raises FloatingPointError where it diverges."""
         return self._in_our_units(self.scalars.run(steps))
 
-    def solve(self, times: Iterable[float]) -> ScalarRun:
+    def solve(self, times: Iterable[float]) -> Run:
         """The same record at `times`, any horizon, by `ScalarDynamics.solve`."""
         return self._in_our_units(self.scalars.solve(times))
 
-    def _in_our_units(self, run: ScalarRun) -> ScalarRun:
-        return run._replace(excess_loss=run.excess_loss * self.d / (self.D * self.scalars.V_norm_sq))
-
-
-def width_bound(D: int, K: int, d: int, width: int) -> float:
-    """The least ½E‖error‖² of any network whose first layer has `width` units, on sets drawn afresh and uniformly.
-
-    The units may see the tokens and the set; what follows may be anything. Half the sum of the Dd − width smallest
-    eigenvalues of E N_gᵀN_g, N_g the target's matrix: 1/D (d times) and (D−K)/(KD(D−1)) (d(D−1) times).
-    Raises ValueError unless 1 ≤ K ≤ D, d ≥ 1, width ≥ 0. Source: derived in `paper/token-selection`; the bound is of
-    the kind that Wang, Wei, Hsu and Lee (2024) prove.
-
-    >>> width_bound(D=20, K=4, d=8, width=0), width_bound(D=20, K=4, d=8, width=160)      # nothing is seen; all is
-    (1.0, 0.0)
-    """
-    D, K = _sizes(D, K)
-    d, width = checks.integer("d", d, 1), checks.integer("width", width, 0)
-    small = (D - K) / (K * D * (D - 1)) if D > 1 else 0.0
-    hidden_means, hidden_rest = max(d - width, 0), min(D * d - d, max(D * d - width, 0))
-    return 0.5 * (hidden_means / D + hidden_rest * small)
+    def _in_our_units(self, run: Run) -> Run:
+        """The columns that keep their meaning, and the loss of one query."""
+        kept = {name: getattr(run, name) for name in ("t", "C1", "gap", "support_mass", "off_support")}
+        return Run(kept | {"excess_loss": run.excess_loss * self.d / (self.D * self.scalars.V_norm_sq)}, {})
 
 
 def _sizes(D, K) -> tuple[int, int]:

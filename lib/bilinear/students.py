@@ -9,35 +9,57 @@ from torch import Tensor, nn
 
 from . import checks
 from .activations import Activation
-
-
-def softmax_scores(logits: Tensor) -> Tensor:
-    """S = softmax(logits/√D), down each **column** (2.4). Shapes: (…, D, D) to (…, D, D)."""
-    return torch.softmax(logits / math.sqrt(logits.shape[-1]), dim=-2)
+from .scores import SOFTMAX, ScoreMap
+from .teachers import Teacher
 
 
 class PositionOnlyTransformer(nn.Module):
     """TF(X) = σ(W_V X S) with S = softmax(Pᵀ W_KQ P/√D): one layer whose scores depend on positions only (2.4).
 
-    Parameters: `W_V` M × d and `W_KQ` D × D, both zero at the start as in the paper; `P` D × D orthogonal, None is I.
-    A call maps X (…, d, D) to (…, M, D). Weights are float64, or have P's dtype and device.
-    Raises ValueError for sizes below 1, a P that is not orthogonal, and NaN in X; TypeError for types.
+    Parameters: `W_V` M × d and `W_KQ` D × D, both zero unless a start is given; `P` D × D orthogonal, None is I;
+    `scores`, another score map than the paper's softmax. A call maps X (…, d, D) to (…, M, D).
+    Weights have the dtype and device of P, float64 without one.
+    Raises ValueError for sizes below 1, a P that is not orthogonal, shapes that do not meet and NaN; TypeError for types.
 
     >>> student = PositionOnlyTransformer(M=2, d=3, D=4, sigma=Activation(0.0))
     >>> student.scores()[:, 0].tolist(), student(torch.ones(5, 3, 4, dtype=torch.float64)).shape
     ([0.25, 0.25, 0.25, 0.25], torch.Size([5, 2, 4]))
     """
 
-    def __init__(self, M: int, d: int, D: int, sigma: Activation, P=None):
+    def __init__(
+        self, M: int, d: int, D: int, sigma: Activation, P=None, *, scores: ScoreMap = SOFTMAX, W_V=None, W_KQ=None
+    ):
         super().__init__()
         self.sigma, P = _common(M, d, D, sigma, P)
+        self.score_map = checks.instance("scores", scores, ScoreMap)
         self.register_buffer("P", P)
-        self.W_V = nn.Parameter(P.new_zeros(M, d))
-        self.W_KQ = nn.Parameter(P.new_zeros(D, D))
+        W_V = P.new_zeros(M, d) if W_V is None else checks.array("W_V", W_V, (M, d), like=P)
+        W_KQ = P.new_zeros(D, D) if W_KQ is None else checks.array("W_KQ", W_KQ, (D, D), like=P)
+        self.W_V, self.W_KQ = (nn.Parameter(W.detach().clone()) for W in (W_V, W_KQ))
+
+    @classmethod
+    def of(
+        cls, teacher: Teacher, P=None, *, scores: ScoreMap = SOFTMAX, W_V=None, W_KQ=None
+    ) -> PositionOnlyTransformer:
+        """The student of `teacher`'s sizes, activation, dtype and device; the rest as above.
+
+        >>> from bilinear.teachers import convolution
+        >>> f = convolution(torch.ones(1, 2), D=4, K=2)
+        >>> PositionOnlyTransformer.of(f, W_V=f.V_star).W_V.tolist()
+        [[1.0, 1.0]]
+        """
+        checks.instance("teacher", teacher, Teacher)
+        f = teacher
+        P = checks.orthogonal("P", torch.eye(f.D) if P is None else P, f.D, like=f.V_star)
+        return cls(f.M, f.d, f.D, f.sigma, P, scores=scores, W_V=W_V, W_KQ=W_KQ)
+
+    def logits(self) -> Tensor:
+        """Pᵀ W_KQ P, D × D."""
+        return self.P.T @ self.W_KQ @ self.P
 
     def scores(self) -> Tensor:
         """S, D × D; each column sums to one."""
-        return softmax_scores(self.P.T @ self.W_KQ @ self.P)
+        return self.score_map(self.logits())
 
     def forward(self, X: Tensor) -> Tensor:
         """TF(X), (…, d, D) to (…, M, D)."""
@@ -70,7 +92,7 @@ class FullTransformer(nn.Module):
     def forward(self, X: Tensor) -> Tensor:
         """TF(X), (…, d, D) to (…, M, D)."""
         Z = _with_positions(X, self.P, self.W_V_tilde)
-        return self.sigma(self.W_V_tilde @ Z @ softmax_scores(Z.mT @ self.W_KQ_tilde @ Z))
+        return self.sigma(self.W_V_tilde @ Z @ SOFTMAX(Z.mT @ self.W_KQ_tilde @ Z))
 
 
 class SeparateTransformer(nn.Module):
@@ -103,7 +125,7 @@ class SeparateTransformer(nn.Module):
     def forward(self, X: Tensor) -> Tensor:
         """TF(X), (…, d, D) to (…, M, D)."""
         Z = _with_positions(X, self.P, self.W_V_tilde)
-        return self.sigma(self.W_V_tilde @ Z @ softmax_scores((self.W_K @ Z).mT @ (self.W_Q @ Z)))
+        return self.sigma(self.W_V_tilde @ Z @ SOFTMAX((self.W_K @ Z).mT @ (self.W_Q @ Z)))
 
 
 def _blocks(V: Tensor, KQ: Tensor, D: int) -> dict[str, Tensor]:

@@ -355,7 +355,7 @@ def drawn(run):
 @pytest.fixture
 def no_work(monkeypatch):
     """Whatever computes a loss, a step or a draw fails the test."""
-    for module, name in ((descent, "ExactLoss"), (descent, "_sampled"), (torch, "randn")):
+    for module, name in ((descent, "ExactLoss"), (descent, "_loop"), (torch, "randn")):
         monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("work began before the check"))
 
 
@@ -370,7 +370,7 @@ def test_population_descent_checks_before_it_works(error, action, named, no_work
         *drawn(online),
         ("batch zero", ValueError, lambda: online(batch=0), ["batch", "0", "1"]),
         ("batch a fraction", TypeError, lambda: online(batch=1.5), ["batch", "1.5", "float"]),
-        ("eta_KQ zero", ValueError, lambda: online(eta_KQ=0.0), ["eta_KQ", "0", "greater"]),
+        ("eta_KQ negative", ValueError, lambda: online(eta_KQ=-0.1), ["eta_KQ", "-0.1", "0"]),
         ("eta_KQ NaN", ValueError, lambda: online(eta_KQ=NAN), ["eta_KQ", "nan"]),
         ("inputs turned", ValueError, lambda: online(inputs=X.mT), ["inputs", "3 × 4", "5 × 4 × 3"]),
         ("inputs alone", ValueError, lambda: online(inputs=X[0]), ["inputs", "n × 3 × 4", "3 × 4"]),

@@ -9,7 +9,8 @@ from torch_geometric.utils import from_networkx
 
 from bilinear import descent
 from bilinear.activations import IDENTITY, RELU
-from bilinear.population import best_student, excess_loss
+from bilinear.floors import best_student
+from bilinear.population import excess_loss
 from bilinear.teachers import Teacher, convolution, graph_convolution, graph_scores
 
 from .cases import normal, scattered

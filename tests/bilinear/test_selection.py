@@ -6,7 +6,9 @@ import torch
 
 from bilinear import descent
 from bilinear.activations import IDENTITY
-from bilinear.selection import OneQuery, all_sets, gradients, width_bound
+from bilinear import laws
+from bilinear.floors import width_bound
+from bilinear.selection import OneQuery, all_sets, gradients
 from bilinear.teachers import Teacher, token_selection
 
 from .cases import normal
@@ -83,7 +85,7 @@ def test_late_law(reads_set):
     one = OneQuery(20, 4, 8, 1.0, reads_set)
     T = 1e5 * one.scalars.escape_time
     ratio = one.solve([T]).excess_loss[0] * 4 * one.eta * T / one.path
-    assert ratio == pytest.approx(1, abs=2 * one.scalars.next_order(T))  # the law's next order
+    assert ratio == pytest.approx(1, abs=2 * laws.next_order(one.scalars, T))  # the law's next order
 
 
 def test_a_set_drawn_afresh_acts_as_noise():

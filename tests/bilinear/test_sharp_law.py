@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from bilinear import descent
+from bilinear import descent, laws
 from bilinear.activations import IDENTITY, RELU, Activation
-from bilinear.scalar_dynamics import ScalarDynamics, late_loss_law
+from bilinear.laws import mixed_late_loss
+from bilinear.scalar_dynamics import ScalarDynamics
 from bilinear.teachers import Teacher, token_selection
 
 CASES = [(D, K, slope) for D, K in ((16, 1), (36, 4), (20, 12), (4096, 4)) for slope in (1.0, 0.0, 0.1)]
@@ -25,8 +26,8 @@ def test_slow_time_is_the_flow_with_C1_at_rest(case):
     """dgap/dτ of `_force` on the slow manifold, per T*: central difference of τ with h = 1e-4, error O(h²) = 1e-8."""
     scalars = scalars_of(*case)
     for gap in (0.01, 0.7, 3.0, 8.0):
-        rate = scalars.eta * scalars._force(float(scalars.slow_manifold(gap)), gap)[1] * scalars.escape_time
-        per_gap = (scalars.slow_time(gap + 1e-4) - scalars.slow_time(gap - 1e-4)) / 2e-4
+        rate = scalars.eta * scalars._force(float(laws.slow_manifold(scalars, gap)), gap)[1] * scalars.escape_time
+        per_gap = (laws.slow_time(scalars, gap + 1e-4) - laws.slow_time(scalars, gap - 1e-4)) / 2e-4
         assert per_gap * rate == pytest.approx(1, abs=1e-6)  # h² and the quadrature's 1e-11/h = 1e-7
 
 
@@ -35,20 +36,20 @@ def test_identity_integrals_are_elementary():
         scalars, r = scalars_of(D, K, 1.0), (D - K) / K
         almost = replace(scalars, slope=1 - 1e-9)  # takes the quadrature; β is of order 1e-19, a moves by 1e-9
         for gap in (0.3, 2.0, 6.0):
-            assert almost.slow_time(gap) == pytest.approx(scalars.slow_time(gap), rel=1e-8)
+            assert laws.slow_time(almost, gap) == pytest.approx(laws.slow_time(scalars, gap), rel=1e-8)
             x = math.exp(-gap)
             lag = 1 + (r * gap - 2 - (2 * r - 2 - 4 * r * x) / (1 + r * x * x)) / (1 + r)
-            assert scalars.lag(gap) == pytest.approx(lag, rel=1e-9)  # quadrature at 1e-11
+            assert laws.lag(scalars, gap) == pytest.approx(lag, rel=1e-9)  # quadrature at 1e-11
         T = 1e3 * scalars.escape_time
         by_hand = (r * r - r - 1 + 2 * r * math.log(2e3 * (1 + r) ** 2)) / (2e3 * (1 + r) ** 2)
-        assert scalars.next_order(T) == pytest.approx(by_hand, rel=1e-5)  # A to 1e-7 of r
+        assert laws.next_order(scalars, T) == pytest.approx(by_hand, rel=1e-5)  # A to 1e-7 of r
 
 
 def test_half_attention_of_the_identity():
     scalars, r = scalars_of(36, 4, 1.0), 8.0
-    assert scalars.slow_time(math.log(r)) == pytest.approx((r * r - 1 + 2 * r * math.log(r)) / (1 + r) ** 2, rel=1e-12)
+    assert laws.slow_time(scalars, math.log(r)) == pytest.approx((r * r - 1 + 2 * r * math.log(r)) / (1 + r) ** 2, rel=1e-12)
     with pytest.raises(ValueError, match="8/16"):
-        _ = scalars_of(16, 8, 1.0).half_attention_time
+        _ = laws.half_attention_time(scalars_of(16, 8, 1.0))
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.1])
@@ -58,7 +59,7 @@ def test_half_attention_for_many_tokens(slope):
     scalars = ScalarDynamics(D, K, 32.0, 1e-9, slope)
     a, beta = activation.a, activation.beta
     ends = 1 / (2 * a) + (1 / (beta * (1 - beta * math.pi / 2)) + beta) / (a * math.sqrt(D))
-    assert abs(scalars.slow_time(math.log(scalars.r)) - ends) < 30 * math.log(D) / D < 0.01 * (ends - 1 / (2 * a))
+    assert abs(laws.slow_time(scalars, math.log(scalars.r)) - ends) < 30 * math.log(D) / D < 0.01 * (ends - 1 / (2 * a))
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case[0] < 100])
@@ -66,24 +67,24 @@ def test_arrival_against_the_exact_map(case):
     """Second order in the delay's share of the time, and O(1) steps between a flow and a map."""
     scalars = scalars_of(*case)
     for gap in (0.5, 1.5, 3.0):
-        predicted = float(scalars.arrival(gap))
+        predicted = float(laws.arrival(scalars, gap))
         run = scalars.run(int(1.5 * predicted) + 10)
-        share = float(scalars.lag(gap)) / (scalars.eta * predicted)
+        share = float(laws.lag(scalars, gap)) / (scalars.eta * predicted)
         measured = np.interp(gap, run.gap, run.t)
         assert abs(measured / predicted - 1) < 2 * share**2 + 3 / predicted
-        assert abs(measured / (scalars.slow_time(gap) * scalars.escape_time) - 1) > 0.3 * share  # the delay is seen
+        assert abs(measured / (laws.slow_time(scalars, gap) * scalars.escape_time) - 1) > 0.3 * share  # the delay is seen
 
 
 @pytest.mark.parametrize(("D", "K"), [(16, 4), (36, 4), (20, 12), (4096, 4)])
 def test_closed_form_against_the_exact_run(D, K):
     scalars = scalars_of(D, K, 1.0)
     T = np.geomspace(50 / scalars.eta, 300 * scalars.escape_time, 30)
-    closed = scalars.closed_form(T)
-    share = scalars.lag(closed.gap) / (scalars.eta * T)
+    closed = laws.closed_form(scalars, T)
+    share = laws.lag(scalars, closed.gap) / (scalars.eta * T)
     # the square of the delay's share and a step of time; the loss falls up to twice as fast as 1/T
     assert (np.abs(closed.excess_loss / scalars.solve(T).excess_loss - 1) < 3 * (share**2 + 1 / T).max() + 1e-7).all()
     with pytest.raises(ValueError, match="slope 0"):
-        replace(scalars, slope=0.0).closed_form(T)
+        laws.closed_form(replace(scalars, slope=0.0), T)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -91,8 +92,8 @@ def test_refined_late_law(case):
     """What is left beyond ε is of order ε² and the delay's share of the time."""
     scalars = scalars_of(*case)
     T = np.array([100.0, 1e4]) * scalars.escape_time
-    run, epsilon = scalars.solve(T), scalars.next_order(T)
-    share = scalars.lag(run.gap) / (scalars.eta * T)
+    run, epsilon = scalars.solve(T), laws.next_order(scalars, T)
+    share = laws.lag(scalars, run.gap) / (scalars.eta * T)
     off = run.excess_loss / (scalars.excess_loss_law(T) * (1 + epsilon)) - 1
     assert (np.abs(off) < 2 * epsilon**2 + 2 * share + 1e-8).all()
 
@@ -104,15 +105,15 @@ def test_late_laws_against_matrices(sigma):
     teacher = Teacher(3 * f.V_star, f.S_star, sigma)
     scalars = ScalarDynamics.of(teacher, 0.3 / sigma.a)
     run = descent.population(teacher, scalars.eta, 6000, record=[6000])
-    laws = scalars.late_laws(6000)
+    late = laws.late(scalars, 6000)
     root = math.sqrt(scalars.r)
-    tolerance = 2 * float(laws.off_support) / root * (root + 1 / root + sigma.beta)
+    tolerance = 2 * float(late.off_support) / root * (root + 1 / root + sigma.beta)
     assert tolerance < 0.15  # half a step of W_KQ would show as 0.4
     S, on = run.S, teacher.support
-    assert 1 - run.support_mass[0] == pytest.approx(laws.off_support, rel=tolerance)
-    assert (run.W_V - teacher.V_star).norm().item() == pytest.approx(laws.value_error, rel=tolerance)
-    assert (S - teacher.S_star).norm().item() == pytest.approx(laws.score_error, rel=tolerance)
-    assert (S[on].mean() / S[~on].mean()).log().item() == pytest.approx(laws.gap, abs=tolerance)
+    assert 1 - run.support_mass[0] == pytest.approx(late.off_support, rel=tolerance)
+    assert (run.W_V - teacher.V_star).norm().item() == pytest.approx(late.value_error, rel=tolerance)
+    assert (S - teacher.S_star).norm().item() == pytest.approx(late.score_error, rel=tolerance)
+    assert (S[on].mean() / S[~on].mean()).log().item() == pytest.approx(late.gap, abs=tolerance)
 
 
 def test_each_zero_costs():
@@ -126,27 +127,27 @@ def test_each_zero_costs():
     teacher = Teacher(3 * torch.eye(2, 3, dtype=torch.float64), S_star, RELU)
     run = descent.population(teacher, 0.4, steps, record=[steps])
     uniform = [ScalarDynamics(D, k, 18.0, 0.4, 0.0) for k in counts if k < D]
-    largest = max(float(law.next_order(steps) + law.late_laws(steps).off_support) for law in uniform)
+    largest = max(float(laws.next_order(law, steps) + laws.late(law, steps).off_support) for law in uniform)
     assert largest < 0.06
-    assert run.excess_loss[0] == pytest.approx(late_loss_law(teacher, 0.4, steps), rel=largest)
+    assert run.excess_loss[0] == pytest.approx(mixed_late_loss(teacher, 0.4, steps), rel=largest)
 
 
-def test_late_loss_law_of_uniform_columns_and_its_errors():
+def test_mixed_late_loss_of_uniform_columns_and_its_errors():
     teacher = token_selection(3, 10, [0, 4])
     scalars = ScalarDynamics.of(teacher, 0.1)
-    assert late_loss_law(teacher, 0.1, 50) == pytest.approx(float(scalars.excess_loss_law(50)), rel=1e-12)
+    assert mixed_late_loss(teacher, 0.1, 50) == pytest.approx(float(scalars.excess_loss_law(50)), rel=1e-12)
     for bad in (teacher.S_star - 0.01, 2 * teacher.S_star):
         with pytest.raises(ValueError, match="sum to 1"):
-            late_loss_law(Teacher(teacher.V_star, bad, IDENTITY), 0.1, 50)
+            mixed_late_loss(Teacher(teacher.V_star, bad, IDENTITY), 0.1, 50)
     with pytest.raises(ValueError, match="eta"):
-        late_loss_law(teacher, 0.0, 50)
+        mixed_late_loss(teacher, 0.0, 50)
 
 
 def test_no_zeros():
     """K = D: no late law, and an exponential instead: the loss falls by (1 − ηa)² a step."""
     scalars = ScalarDynamics(8, 8, 32.0, 0.2, 0.0)
-    for method in ("next_order", "late_laws", "slow_time", "lag", "arrival"):
+    for law in (laws.next_order, laws.late, laws.slow_time, laws.lag, laws.arrival):
         with pytest.raises(ValueError, match="less than D = 8"):
-            getattr(scalars, method)(10.0)
+            law(scalars, 10.0)
     losses = scalars.run(20).excess_loss
     np.testing.assert_allclose(losses[2:] / losses[1:-1], (1 - 0.2 * 0.5) ** 2, rtol=1e-10)  # rounding

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from bilinear.activations import Activation
-from bilinear.students import FullTransformer, PositionOnlyTransformer, softmax_scores
+from bilinear.scores import SOFTMAX
+from bilinear.students import FullTransformer, PositionOnlyTransformer
 
 from .cases import SLOPES, normal, orthogonal
 
@@ -46,14 +47,14 @@ def test_a_zero_student_is_not_dead(slope):
 
 def test_scores_are_a_softmax_down_each_column():
     logits = normal(0, 2, 3, 6, 6)
-    S = softmax_scores(logits)
+    S = SOFTMAX(logits)
     powers = torch.exp(logits / math.sqrt(6))
     for i in range(6):
         torch.testing.assert_close(S[..., i], powers[..., i] / powers[..., i].sum(-1, keepdim=True), **EQUAL)
     torch.testing.assert_close(S.sum(-2), torch.ones(2, 3, 6, dtype=torch.float64), **EQUAL)
     assert (S.sum(-1) - 1).abs().max() > 0.1  # and not along the rows
-    torch.testing.assert_close(softmax_scores(logits + normal(1, 6)), S, **EQUAL)
-    assert torch.isfinite(softmax_scores(1e6 * logits)).all()
+    torch.testing.assert_close(SOFTMAX(logits + normal(1, 6)), S, **EQUAL)
+    assert torch.isfinite(SOFTMAX(1e6 * logits)).all()
 
 
 @pytest.mark.parametrize("slope", SLOPES)

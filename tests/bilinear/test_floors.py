@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bilinear.predictors import nearest
+from bilinear.floors import nearest
 
 from .cases import normal
 

@@ -1,0 +1,269 @@
+"""What the two scalars tend to: times, late laws, their next order, what is stable, what noise leaves.
+
+Functions of a `ScalarDynamics` (its D, K, ‖V*‖², η, κ; r = (D−K)/K, a = ½(1+κ²), β), unless a teacher is asked for.
+
+`escape_time`, `slow_manifold`, `slow_time`, `lag`, `arrival`, `half_attention_time`   when attention switches on
+`late_loss`, `late`, `next_order`, `mixed_late_loss`                    what is left late in training
+`closed_form`                                                         the identity's whole run
+`largest_stable_eta`, `theorem_eta`                                   how large a step may be
+`label_noise_floor`                                                   what noisy labels keep up in sampled runs
+
+Derived in `paper/sharp-law`, but for the floor (`paper/recovery`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.integrate import quad
+from scipy.optimize import brentq
+
+from . import checks
+from .activations import Activation
+from .teachers import Teacher
+
+
+class LateLaws(NamedTuple):
+    """Late laws, named as the columns of a run: `excess_loss`, and those that carry a: `off_support` δ,
+    `value_error` ‖W_V − V*‖_F, `score_error` ‖S − S*‖_F, and `gap`."""
+
+    excess_loss: np.ndarray
+    off_support: np.ndarray
+    value_error: np.ndarray
+    score_error: np.ndarray
+    gap: np.ndarray
+
+
+def escape_time(scalars) -> float:
+    """T* = K D²/(η‖V*‖²) steps: the scale on which attention switches on (Theorem 3.1)."""
+    return scalars.K * scalars.D**2 / (scalars.eta * scalars.V_norm_sq)
+
+
+def largest_stable_eta(scalars) -> float:
+    """η_max = 2K/(aD): above it C₁ overshoots its fixed point at full attention by more than it was off."""
+    return 2 * scalars.K / (Activation(scalars.slope).a * scalars.D)
+
+
+def theorem_eta(M: int, D: int) -> float:
+    """M⁻¹D^{−5/2}, the order of the largest step that Theorem 3.1 allows; its constant is not given, 1 is ours."""
+    return 1 / (checks.integer("M", M, 1) * checks.integer("D", D, 1) ** 2.5)
+
+
+def slow_manifold(scalars, gap):
+    """C₁*(gap) = (1+rx)(1 + β(tan θ − θ))/(1+rx²), where C₁ has come to rest for a given gap."""
+    x = np.exp(-np.asarray(gap, dtype=float))
+    tan = np.sqrt(scalars.r) * x
+    return (1 + scalars.r * x) * (1 + Activation(scalars.slope).beta * (tan - np.arctan(tan))) / (1 + scalars.r * x * x)
+
+
+def slow_time(scalars, gap):
+    """τ = T/T* at which the gap is reached while C₁ rests on its slow manifold:
+
+    τ = ∫ (1+rx²)² / (a(1+r)²x² (1−βθ)(1+β(tan θ−θ))) dgap from 0, one quadrature for any κ.
+    Identity: r[sinh 2u + 2u − sinh 2u₀ − 2u₀]/(1+r)², u = gap − ½ ln r. Assumes K < D and T* ≫ 1/η; see `lag`.
+    Source: derived in `paper/sharp-law`.
+
+    >>> from bilinear.scalar_dynamics import ScalarDynamics
+    >>> scalars = ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05, slope=0.0)
+    >>> float(slow_time(scalars, math.log(8)).round(3))       # half of the attention is on the support
+    2.818
+    """
+    r, activation = _positive_r(scalars), Activation(scalars.slope)
+    gap = np.asarray(gap, dtype=float)
+    if activation.beta == 0:
+        u, start = gap - 0.5 * math.log(r), -0.5 * math.log(r)
+        return r / (1 + r) ** 2 * (np.sinh(2 * u) + 2 * u - math.sinh(2 * start) - 2 * start)
+
+    def per_gap(gap):
+        x = math.exp(-gap)
+        tan = math.sqrt(r) * x
+        theta = math.atan(tan)
+        speed = (1 - activation.beta * theta) * (1 + activation.beta * (tan - theta))
+        return (1 + tan * tan) ** 2 / (activation.a * (1 + r) ** 2 * x * x * speed)
+
+    return _integrals(per_gap, gap)
+
+
+def lag(scalars, gap):
+    """s(gap): C₁ trails its slow manifold, and this delays the gap by s/η steps; s = 1/a at the start.
+
+    Identity: s = 1 + (r/(1+r)) ∫ (ry²+2y−1)²/(1+ry²)² dgap, y = e^{−gap}; any κ by one quadrature. First order in
+    1/(ηT*) = ‖V*‖²/(KD²). Assumes K < D. Source: derived in `paper/sharp-law`.
+
+    >>> from bilinear.scalar_dynamics import ScalarDynamics
+    >>> float(lag(ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05), 1.0).round(4))
+    1.5478
+    """
+    r, activation = _positive_r(scalars), Activation(scalars.slope)
+    a, beta = activation.a, activation.beta
+
+    def per_gap(gap):
+        x = math.exp(-gap)
+        tan = math.sqrt(r) * x
+        theta, cos_sq, mass = math.atan(tan), 1 / (1 + tan * tan), 1 / (1 + r * x)
+        drive = 1 + beta * (tan - theta)
+        C1_log_slope = -x * (r * mass + beta * math.sqrt(r) * tan**2 * cos_sq / drive - 2 * r * x * cos_sq)
+        force_log_slope = 1 - drive * (1 - x) * mass / ((1 - beta * theta) * x)  # C₁ ∂ log(gap's rate)/∂C₁
+        return C1_log_slope * force_log_slope * cos_sq / (a * (1 + r) * mass**2)
+
+    return 1 / a + _integrals(per_gap, np.asarray(gap, dtype=float))
+
+
+def arrival(scalars, gap):
+    """Steps until the gap is reached, T* slow_time + lag/η, for any κ (derived in `paper/sharp-law`).
+
+    Off by O(1) steps and, relative, by the square of the lag's share. η below `largest_stable_eta`.
+
+    >>> from bilinear.scalar_dynamics import ScalarDynamics
+    >>> float(arrival(ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05), 1.0).round(1))
+    1905.5
+    """
+    return escape_time(scalars) * slow_time(scalars, gap) + lag(scalars, gap) / scalars.eta
+
+
+def half_attention_time(scalars) -> float:
+    """Steps until half of the attention is on the support, gap = ln r, by `arrival`. ValueError where 2K ≥ D.
+
+    Identity, in T*: (r²−1+2r ln r)/(1+r)², plus the lag. Source: derived in `paper/sharp-law`.
+    """
+    if not 2 * scalars.K < scalars.D:
+        raise ValueError(f"attention starts on the support with mass K/D = {scalars.K}/{scalars.D}, half or more")
+    return float(arrival(scalars, math.log(scalars.r)))
+
+
+def late_loss(scalars, T):
+    """K D (D−K)/(4ηT), the late excess loss for every σ and V*; T in steps, infinite at T = 0."""
+    with np.errstate(divide="ignore"):
+        return scalars.K * scalars.D * (scalars.D - scalars.K) / (4 * scalars.eta * np.asarray(T, dtype=float))
+
+
+def late(scalars, T) -> LateLaws:
+    """What the two scalars tend to at step T, to leading order; T in steps. All but `late_loss` carry a:
+
+    δ → (D−K)√(K/(2aη‖V*‖²T)),         ‖W_V − V*‖ → (D−K)√(K/(2aηT)),
+    ‖S − S*‖ → D√((D−K)/(2aηT))/‖V*‖,   gap → ½ ln(2aη‖V*‖²T/K³).
+    Assumes K < D and η below `largest_stable_eta`. Source: derived in `paper/sharp-law`.
+
+    >>> from bilinear.scalar_dynamics import ScalarDynamics
+    >>> [round(float(law), 4) for law in late(ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05), 1e6)]
+    [0.023, 0.0358, 0.2024, 0.1138, 5.4099]
+    """
+    w, r = _late_root(scalars, T), scalars.r
+    delta = math.sqrt(r) / w
+    to_scores = scalars.D / math.sqrt(scalars.K * (scalars.D - scalars.K))
+    return LateLaws(late_loss(scalars, T), delta, delta * math.sqrt(scalars.V_norm_sq), delta * to_scores, np.log(math.sqrt(r) * w))
+
+
+def next_order(scalars, T):
+    """ε(T), the late law's relative correction: the loss is late_loss times 1 + ε + smaller terms.
+
+    ε = 4β/(3w) + [2A − 1/3 + (2+β²) ln w²]/w², w² = 2a(1+r)²τ/r, A the finite part of `slow_time` (one quadrature;
+    identity: 2A = r − 1/r + 2 ln r − 2/3). The delay of `lag` adds s/(ηT). Assumes K < D.
+    Source: derived in `paper/sharp-law`.
+
+    >>> from bilinear.scalar_dynamics import ScalarDynamics
+    >>> float(next_order(ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05), 32400).round(4))
+    0.1069
+    """
+    w, beta, to_log = _late_root(scalars, T), Activation(scalars.slope).beta, 2 + Activation(scalars.slope).beta ** 2
+
+    def regular(theta):  # slow_time's integrand over θ, less what diverges at θ = 0
+        speed = (1 - beta * theta) * (1 + beta * (math.tan(theta) - theta))
+        return (
+            1 / ((math.sin(theta) * math.cos(theta)) ** 3 * speed) - (1 / theta + beta) / theta**2 - to_log / theta
+        )
+
+    start = math.atan(math.sqrt(scalars.r))
+    A = quad(regular, 0, start, limit=500, epsabs=1e-7, epsrel=1e-7)[0]
+    A += to_log * math.log(start) - 0.5 / start**2 - beta / start
+    return 4 * beta / (3 * w) + (2 * A - 1 / 3 + 2 * to_log * np.log(w)) / w**2
+
+
+def closed_form(scalars, T):
+    """The identity's whole run in closed form, a `Run` at the steps T: a Fermi function of u = gap − ½ ln r,
+
+    excess loss = (‖V*‖²D/2K)/(1 + e^{2u}),   sinh 2u + 2u = D²τ/(K(D−K)) − (r − 1/r)/2 − ln r,
+    with τ = (T − s/η)/T*, s of `lag`. C₁ is on its slow manifold. Raises ValueError for κ < 1 and K = D.
+    Source: derived in `paper/sharp-law`.
+
+    >>> from bilinear.scalar_dynamics import ScalarDynamics
+    >>> scalars = ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05)
+    >>> float(closed_form(scalars, 3000).excess_loss[0].round(3)), float(scalars.run(3000).excess_loss[-1].round(3))
+    (28.813, 28.814)
+    """
+    if scalars.slope != 1:
+        raise ValueError(f"the closed form needs the identity, slope 1, got slope {scalars.slope:g}")
+    T = np.atleast_1d(np.asarray(T, dtype=float))
+    r = _positive_r(scalars)
+    most = 1 + abs(math.log(r)) + 0.5 * np.arcsinh((1 + r) ** 2 * (T / escape_time(scalars)) / r + r + 1 / r)
+    start = float(arrival(scalars, 0.0))
+    gap = np.array(
+        [
+            brentq(lambda gap, t=t: float(arrival(scalars, gap)) - t, 0.0, high, xtol=1e-13) if t > start else 0.0
+            for t, high in zip(T, most, strict=True)
+        ]
+    )
+    initial = scalars.V_norm_sq * scalars.D / (2 * scalars.K)
+    return scalars.as_run(T, slow_manifold(scalars, gap), gap, initial / (1 + np.exp(2 * gap) / r))
+
+
+def mixed_late_loss(teacher: Teacher, eta: float, T):
+    """Σ_i K_i(D−K_i)/(4ηT), K_i the non-zeros of column i of S*: the late excess loss of a teacher with mixed columns.
+
+    Each zero costs K_i/(4ηT), whatever V*, σ and the positive values in the column. T in steps.
+    Raises ValueError where a column of S* has a negative entry or does not sum to one: no softmax reaches it.
+    Assumes η below the largest stable step. Source: derived in `paper/sharp-law`.
+
+    >>> from bilinear.teachers import convolution
+    >>> f = convolution(np.ones((1, 2)), D=6, groups=[[0], [1, 2, 3, 4, 5]])   # columns with K_i = 1, 5, 5, 5, 5, 5
+    >>> float(mixed_late_loss(f, eta=0.5, T=100))                                # 6 · 5/(4 · 0.5 · 100)
+    0.15
+    """
+    columns = teacher.S_star.sum(0)
+    if (teacher.S_star < 0).any() or ((columns - 1).abs() > 1e-6).any():
+        least = teacher.S_star.min().item()
+        worst = columns[(columns - 1).abs().argmax()].item()
+        raise ValueError(f"columns of S_star must be at least 0 and sum to 1; least entry {least:g}, a sum {worst:g}")
+    counts = teacher.support.sum(0)
+    zeros = float((counts * (teacher.D - counts)).sum())
+    return zeros / (4 * checks.real("eta", eta, above=0) * np.asarray(T, dtype=float))
+
+
+def label_noise_floor(teacher: Teacher, eta: float, *, batch: int, noise: float = 1.0) -> float:
+    """a D M d η σ_E²/(2KN(2 − ηaD/K)): the excess loss that label noise keeps up near the teacher, in sampled runs.
+
+    `batch` N, `noise` σ_E. Near the teacher each row of W_V feels a curvature aD/K, and a noise of variance
+    σ_E² aD/(NK) a coordinate. Raises ValueError from η_max on, where the sum over steps diverges.
+    Source: derived in `paper/recovery`.
+
+    >>> from bilinear.teachers import convolution
+    >>> round(label_noise_floor(convolution(np.ones((4, 8)), D=36, K=4), 0.05, batch=100), 5)
+    0.02028
+    """
+    f = checks.instance("teacher", teacher, Teacher)
+    eta, batch = checks.real("eta", eta, above=0), checks.integer("batch", batch, 1)
+    noise, curvature = checks.real("noise", noise, least=0), f.sigma.a * f.D / f.K
+    if not eta * curvature < 2:
+        raise ValueError(f"eta must be less than 2K/(aD) = {2 / curvature:g}, got {eta:g}")
+    return curvature * f.M * f.d * eta * noise**2 / (2 * batch * (2 - eta * curvature))
+
+
+def _late_root(scalars, T):
+    """w = (1+r)√(2aτ/r), large late in training: θ → 1/w."""
+    r = _positive_r(scalars)
+    tau = np.asarray(T, dtype=float) / escape_time(scalars)
+    return (1 + r) * np.sqrt(2 * Activation(scalars.slope).a * tau / r)
+
+
+def _positive_r(scalars) -> float:
+    if scalars.K == scalars.D:
+        raise ValueError(f"K must be less than D = {scalars.D}, got {scalars.K}: with no zeros the scores never move")
+    return scalars.r
+
+
+def _integrals(integrand, ends):
+    """∫₀^end for each of `ends`."""
+    values = [quad(integrand, 0.0, end, limit=500, epsrel=1e-11)[0] for end in ends.ravel()]
+    return np.array(values).reshape(ends.shape)
