@@ -1,4 +1,4 @@
-"""Reading a curve: where to look at it, when it crosses a level, which power it falls with. Plain arrays; no teacher."""
+"""Reading a curve: where to look, when it crosses a level, which power it falls with. Plain arrays; no teacher."""
 
 from __future__ import annotations
 
@@ -65,6 +65,21 @@ def power(x, y, between: tuple[float, float] | None = None, *, log_y: bool = Tru
         raise ValueError(f"a power needs two points or more, got {len(x)} between {between}")
     log_x, y = _logs(x, "x"), _logs(np.abs(y)) if log_y else y
     return float(np.polyfit(log_x, y, 1)[0])
+
+
+def z_score(values, expected: float) -> float:
+    """(mean − expected)/(standard error): how many standard errors a sample's mean lies from what it should be.
+
+    `values`: two or more independent draws, of any shape. Beyond 4 with chance 6e-5, where the mean is near Gaussian.
+
+    >>> z_score([1.0, 2.0, 3.0, 4.0], 2.5)
+    0.0
+    """
+    values = np.asarray(values, dtype=float).ravel()
+    if len(values) < 2 or not np.isfinite(values).all():
+        raise ValueError(f"values must be two or more finite numbers, got {values[:4]}")
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    return float((values.mean() - checks.real("expected", expected)) / error)
 
 
 def furthest(values, target: float = 0.0):

@@ -7,8 +7,8 @@
 `empirical`    one fixed sample, used in full
 
 In each, four questions have one place. Where does the slope come from: the verb. What is trained, and from where:
-`student`, which carries its start, its P and its score map. How does it step: `eta`, `eta_KQ`, `optimiser`. What is kept:
-`record`, `watch`. Weights are torch, curves are numpy.
+`student`, which carries its start, its P and its score map. How does it step: `eta`, `eta_KQ`, `optimiser`. What is
+kept: `record`, `watch`. Weights are torch, curves are numpy.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ def online(
     `eta_KQ`: the step size of every parameter that is not a W_V. The rest is as in `population`.
     The recorded `excess_loss` is the exact population loss where that is known: a Teacher, a position-only student,
     Gaussian inputs. Otherwise it is the mean of ½‖f*(X) − TF(X)‖² over all of the given tokens, or over 1,000 inputs
-    drawn once from a generator of its own. The other columns of `Run` are there for a Teacher and a position-only student.
+    drawn once from a generator of its own. A Teacher and a position-only student have the other columns of `Run` too.
     """
     batch = checks.integer("batch", batch, 1)
     given = (teacher, eta, steps, seed, noise, inputs, student, eta_KQ, optimiser, P, record, watch)
@@ -304,10 +304,8 @@ def _sampled(
         found = {"excess_loss": loss} | (measure(student.W_V, S) if known else {})
         return found | (_kept(watch(student)) if watch else {})
 
-    if fresh and inputs is gaussian:  # E‖x‖⁴/E‖x‖²
-        token_sq = d + 2
-    else:
-        token_sq = float((sample[0] if fixed else tests).square().sum(-2).max())
+    gaussian_batches = fresh and inputs is gaussian
+    token_sq = d + 2 if gaussian_batches else float((sample[0] if fixed else tests).square().sum(-2).max())
     with torch.no_grad(), _advice(teacher, token_sq, plain=optimiser is None and known):
         columns = _loop(slopes, weights, steps_of, steps, optimiser, record, row)
         if known:
@@ -432,7 +430,8 @@ def _advice(teacher, token_sq: float, plain: bool):
             raise
         safe = 1 / (teacher.D * token_sq)
         raise FloatingPointError(
-            f"{error}; eta ≤ {safe:.3g} would hold: no scores make the loss so steep that a step of this size overshoots"
+            f"{error}; eta ≤ {safe:.3g} would hold: no scores make the loss so steep that a step of this size "
+            "overshoots"
         ) from None
 
 

@@ -4,8 +4,8 @@
 `nearest`        position-only attention with one output, on any linear predictor
 `width_bound`    any network whose first layer is narrow, on sets drawn afresh
 
-The scores of a student are at least 0 and each of its columns sums to one. A floor is the distance to the nearest of what
-that allows. Each is derived in the chapter that its docstring names.
+The scores of a student are at least 0 and each of its columns sums to one. A floor is the distance to the nearest of
+what that allows. Each is derived in the chapter that its docstring names.
 """
 
 from __future__ import annotations

@@ -2,11 +2,14 @@
 
 A pair of pre-activations is still a centred Gaussian pair, u = v*_mᵀ X s*_i and v = Σ_h w_{h,m}ᵀ X s_{h,i}, with
 
-    Var u = ‖v*_m‖²‖s*_i‖²,   Var v = Σ_{h,g} ⟨w_{h,m}, w_{g,m}⟩⟨s_{h,i}, s_{g,i}⟩,   Cov = Σ_h ⟨v*_m, w_{h,m}⟩⟨s*_i, s_{h,i}⟩.
+    Var u = ‖v*_m‖²‖s*_i‖²,
+    Var v = Σ_{h,g} ⟨w_{h,m}, w_{g,m}⟩⟨s_{h,i}, s_{g,i}⟩,
+    Cov   = Σ_h ⟨v*_m, w_{h,m}⟩⟨s*_i, s_{h,i}⟩.
 
 So the loss is `population`'s, ½ Σ_{m,i} a [E(u−v)² − 2β √(Var u Var v) h(θ)], and needs no sampling. One head is
-`population` itself, which stays accurate nearer to the teacher: here E(u−v)² = Var u + Var v − 2 Cov cancels, so that a
-loss below 1e-14 of the initial one is rounding. Several heads have no two-scalar form: train them with `descent.descend`.
+`population` itself, which stays accurate nearer to the teacher: here E(u−v)² = Var u + Var v − 2 Cov cancels, so that
+a loss below 1e-14 of the initial one is rounding. Several heads have no
+two-scalar form: train them with `descent.descend`.
 """
 
 from __future__ import annotations

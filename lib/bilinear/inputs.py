@@ -1,6 +1,7 @@
 """Laws of the tokens: the Gaussian one of training, and those that out-of-distribution runs use.
 
-Every function takes the sizes, such as (n, d, D), and returns independent entries on the generator's device.
+Every law takes the sizes, such as (n, d, D), and returns independent entries on the generator's device. `spectral` says
+what a quadratic loss can see of any law.
 """
 
 from __future__ import annotations
@@ -54,6 +55,26 @@ def pareto(*shape: int, index: float, generator: torch.Generator, dtype: torch.d
     y = 1 - 2 * torch.rand(_sizes(shape), generator=generator, dtype=dtype, device=generator.device)  # in (−1, 1]
     tiny = torch.finfo(dtype).tiny
     return torch.copysign(y.abs().clamp(min=tiny) ** (-1 / index), y)
+
+
+def spectral(X: Tensor) -> Tensor:
+    """The fewest inputs with the second moments of X: Σ vec(X_n) vec(X_n)ᵀ/n is the same for both.
+
+    Shapes: (n, d, D) to (r, d, D), r the rank of that matrix, at most dD. With the identity the loss sees no more of
+    the tokens than this, so a run on these inputs is the run on X. They are eigenvectors, scaled; directions below
+    1e-10 of the strongest are left out. Source: derived in `paper/handwritten-digits`.
+
+    >>> X = torch.randn(500, 1, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    >>> few = spectral(X)
+    >>> few.shape, bool(torch.allclose(few.flatten(1).T @ few.flatten(1) / 2, X.flatten(1).T @ X.flatten(1) / 500))
+    (torch.Size([2, 1, 2]), True)
+    """
+    X = checks.array("X", X, ("n", "d", "D"))
+    flat = X.flatten(1)
+    strength, direction = torch.linalg.eigh(flat.T @ flat / len(flat))
+    kept = strength > 1e-10 * strength[-1]
+    scaled = direction[:, kept] * (strength[kept] * int(kept.sum())).sqrt()
+    return scaled.T.reshape(-1, *X.shape[1:])
 
 
 def _sizes(shape: tuple) -> tuple:

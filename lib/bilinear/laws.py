@@ -2,8 +2,10 @@
 
 Functions of a `ScalarDynamics` (its D, K, ‖V*‖², η, κ; r = (D−K)/K, a = ½(1+κ²), β), unless a teacher is asked for.
 
-`escape_time`, `slow_manifold`, `slow_time`, `lag`, `arrival`, `half_attention_time`   when attention switches on
-`late_loss`, `late`, `next_order`, `mixed_late_loss`                    what is left late in training
+`escape_time`, `slow_time`, `lag`, `arrival`, `half_attention_time`   when attention switches on
+`late_loss`, `late`, `next_order`                                     what is left late in training
+`mixed_late_loss`, `mixed_next_order`                                 the same of columns that differ
+`first_step`, `slow_manifold`, `overshoot`                            where C₁ is
 `closed_form`                                                         the identity's whole run
 `largest_stable_eta`, `theorem_eta`                                   how large a step may be
 `label_noise_floor`                                                   what noisy labels keep up in sampled runs
@@ -18,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.integrate import quad
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize_scalar
 
 from . import checks
 from .activations import Activation
@@ -51,11 +53,29 @@ def theorem_eta(M: int, D: int) -> float:
     return 1 / (checks.integer("M", M, 1) * checks.integer("D", D, 1) ** 2.5)
 
 
+def first_step(scalars) -> float:
+    """C₁ after step one, η(1+κ)²/4: at W_V = 0 the loss has a kink, and σ'(0) = ½(1+κ); the scores stay."""
+    return scalars.eta * (1 + scalars.slope) ** 2 / 4
+
+
 def slow_manifold(scalars, gap):
     """C₁*(gap) = (1+rx)(1 + β(tan θ − θ))/(1+rx²), where C₁ has come to rest for a given gap."""
     x = np.exp(-np.asarray(gap, dtype=float))
     tan = np.sqrt(scalars.r) * x
     return (1 + scalars.r * x) * (1 + Activation(scalars.slope).beta * (tan - np.arctan(tan))) / (1 + scalars.r * x * x)
+
+
+def overshoot(scalars) -> float:
+    """The largest C₁ on the slow manifold. Identity: (1 + √(D/K))/2, where rx² + 2x = 1, for K < D.
+
+    >>> from bilinear.scalar_dynamics import ScalarDynamics
+    >>> round(overshoot(ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05)), 9)
+    2.0
+    """
+    r = _positive_r(scalars)
+    most = 2 + math.log(1 + r)  # x = e^{−gap} is of the order of 1/√r or more at the peak
+    found = minimize_scalar(lambda gap: -float(slow_manifold(scalars, gap)), bounds=(0, most), options={"xatol": 1e-10})
+    return float(slow_manifold(scalars, found.x))
 
 
 def slow_time(scalars, gap):
@@ -153,7 +173,9 @@ def late(scalars, T) -> LateLaws:
     w, r = _late_root(scalars, T), scalars.r
     delta = math.sqrt(r) / w
     to_scores = scalars.D / math.sqrt(scalars.K * (scalars.D - scalars.K))
-    return LateLaws(late_loss(scalars, T), delta, delta * math.sqrt(scalars.V_norm_sq), delta * to_scores, np.log(math.sqrt(r) * w))
+    return LateLaws(
+        late_loss(scalars, T), delta, delta * math.sqrt(scalars.V_norm_sq), delta * to_scores, np.log(math.sqrt(r) * w)
+    )
 
 
 def next_order(scalars, T):
@@ -171,9 +193,7 @@ def next_order(scalars, T):
 
     def regular(theta):  # slow_time's integrand over θ, less what diverges at θ = 0
         speed = (1 - beta * theta) * (1 + beta * (math.tan(theta) - theta))
-        return (
-            1 / ((math.sin(theta) * math.cos(theta)) ** 3 * speed) - (1 / theta + beta) / theta**2 - to_log / theta
-        )
+        return 1 / ((math.sin(theta) * math.cos(theta)) ** 3 * speed) - (1 / theta + beta) / theta**2 - to_log / theta
 
     start = math.atan(math.sqrt(scalars.r))
     A = quad(regular, 0, start, limit=500, epsabs=1e-7, epsrel=1e-7)[0]
@@ -229,6 +249,20 @@ def mixed_late_loss(teacher: Teacher, eta: float, T):
     counts = teacher.support.sum(0)
     zeros = float((counts * (teacher.D - counts)).sum())
     return zeros / (4 * checks.real("eta", eta, above=0) * np.asarray(T, dtype=float))
+
+
+def mixed_next_order(teacher: Teacher, eta: float, T: float) -> float:
+    """ε + δ at step T, the largest among uniform teachers with one of this teacher's counts K_i < D.
+
+    The size of the relative correction of `mixed_late_loss`: each column has its own ε; and columns with different δ
+    share one W_V, which leaves terms of order δ. Source: argued in `paper/sharp-law`, no bound is proved.
+    """
+    from .scalar_dynamics import ScalarDynamics  # which imports this file
+
+    checks.instance("teacher", teacher, Teacher)
+    norm_sq, counts = float(teacher.V_star.square().sum()), teacher.support.sum(0).unique().tolist()
+    uniform = [ScalarDynamics(teacher.D, K, norm_sq, eta, teacher.sigma.slope) for K in counts if 0 < K < teacher.D]
+    return max(float(next_order(s, T) + late(s, T).off_support) for s in uniform)
 
 
 def label_noise_floor(teacher: Teacher, eta: float, *, batch: int, noise: float = 1.0) -> float:

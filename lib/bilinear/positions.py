@@ -54,8 +54,9 @@ def sinusoidal(D: int, size: int | None = None, *, base: float = 10_000.0) -> Te
 
 
 def low_rank(D: int, rank: int, *, generator: torch.Generator) -> Tensor:
-    """D random unit codes in `rank` dimensions, rank × D: their Gram matrix has this rank, so for rank < D they overlap.
+    """D random unit codes in `rank` dimensions, rank × D.
 
+    Their Gram matrix has this rank, so for rank < D the codes overlap.
     Raises ValueError unless 1 ≤ rank ≤ D.
 
     >>> P = low_rank(5, 2, generator=torch.Generator().manual_seed(0))

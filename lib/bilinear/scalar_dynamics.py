@@ -2,8 +2,8 @@
 
 From zero weights, gradient descent on the population keeps W_V = C₁ V*, and the scores have two levels: p on the
 support and p·x off it, x = e^{−gap}. So two scalars, C₁ and the gap, say everything, whatever V*, P, the support
-pattern or the task (section 5 of the paper, Lemma D.2; the exact map is derived in `paper/two-scalars`, what it tends to
-stands in `laws`). With r = (D−K)/K, θ = atan(√r x), a = ½(1+κ²) and β = (1−κ)²/(π(1+κ²)):
+pattern or the task (section 5 of the paper, Lemma D.2; the exact map is derived in `paper/two-scalars`, what it tends
+to stands in `laws`). With r = (D−K)/K, θ = atan(√r x), a = ½(1+κ²) and β = (1−κ)²/(π(1+κ²)):
 
     C₁⁺  = C₁ − (ηaD/K) [ C₁(1+rx²)/(1+rx)² − (1 + β(tan θ − θ))/(1+rx) ]
     gap⁺ = gap + (ηa‖V*‖²/K³) · C₁x/(1+rx)² · [ 1 − βθ + β(1−x) sin θ cos θ − C₁(1−x)/(1+rx) ]
@@ -111,15 +111,11 @@ class ScalarDynamics:
         bracket = 1 - beta * theta + beta * (1 - x) * tan * cos_sq - C1 * (1 - x) * mass
         return to_C1, a * self.V_norm_sq / self.K**3 * C1 * x * mass**2 * bracket
 
-    def _first_step(self) -> float:
-        """C₁ after step one: at W_V = 0 the loss has a kink, and σ'(0) = ½(1+κ) gives η(1+κ)²/4; the scores stay."""
-        return self.eta * (1 + self.slope) ** 2 / 4
-
     def run(self, steps: int) -> Run:
         """The exact map, t = 0 … `steps`. A few microseconds a step. Raises FloatingPointError where it diverges."""
         steps = checks.integer("steps", steps, 0)
         C1, gap = np.zeros(steps + 1), np.zeros(steps + 1)
-        c, g, bound = self._first_step(), 0.0, 1e3 * math.sqrt(self.D / self.K)
+        c, g, bound = laws.first_step(self), 0.0, 1e3 * math.sqrt(self.D / self.K)
         for t in range(1, steps + 1):
             C1[t], gap[t] = c, g
             if not (abs(c) < bound and g > -300):  # a gap so negative that e^{−gap} is about to overflow

@@ -19,7 +19,8 @@ class PositionOnlyTransformer(nn.Module):
     Parameters: `W_V` M × d and `W_KQ` D × D, both zero unless a start is given; `P` D × D orthogonal, None is I;
     `scores`, another score map than the paper's softmax. A call maps X (…, d, D) to (…, M, D).
     Weights have the dtype and device of P, float64 without one.
-    Raises ValueError for sizes below 1, a P that is not orthogonal, shapes that do not meet and NaN; TypeError for types.
+    Raises ValueError for sizes below 1, a P that is not orthogonal, shapes that do not meet and NaN, TypeError for
+    types.
 
     >>> student = PositionOnlyTransformer(M=2, d=3, D=4, sigma=Activation(0.0))
     >>> student.scores()[:, 0].tolist(), student(torch.ones(5, 3, 4, dtype=torch.float64)).shape

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 
 import networkx as nx
 import torch
@@ -46,6 +47,10 @@ class Teacher:
     def __call__(self, X: Tensor) -> Tensor:
         checks.tokens(X, self.d, self.D, like=self.V_star)
         return self.sigma(self.V_star @ X @ self.S_star)
+
+    def to(self, where) -> Teacher:
+        """The same teacher in another dtype or on another device, as `Tensor.to` takes them."""
+        return Teacher(self.V_star.to(where), self.S_star.to(where), self.sigma)
 
     @property
     def M(self) -> int:
@@ -207,6 +212,31 @@ def group_sparse(v_star, D: int, position: int) -> Teacher:
     S_star = v_star.new_zeros(D, D)
     S_star[_position(position, D)] = 1
     return Teacher(v_star[None], S_star, IDENTITY)
+
+
+def scattered_scores(D: int, counts, *, generator: torch.Generator, uneven: bool = False) -> Tensor:
+    """S* whose columns read scattered tokens: column i draws its own K_i = `counts`[i] of them. D × D, float64.
+
+    `counts`: one number for all columns, or D of them. Each value is 1/K_i; with `uneven`, weights drawn from
+    [0.5, 1.5) over their sum. No relabelling of tokens maps such a teacher to itself. Raises ValueError unless
+    1 ≤ K_i ≤ D and there are D counts.
+
+    >>> S_star = scattered_scores(6, [1, 2, 3, 4, 5, 6], generator=torch.Generator().manual_seed(0))
+    >>> (S_star > 0).sum(0).tolist(), S_star.sum(0).round(decimals=12).tolist()
+    ([1, 2, 3, 4, 5, 6], [1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+    """
+    D = checks.integer("D", D, 1)
+    counts = [counts] * D if isinstance(counts, Integral) else checks.collection("counts", counts)
+    counts = [checks.integer("a count", count, 1) for count in counts]
+    if len(counts) != D or max(counts) > D:
+        raise ValueError(f"counts must be D = {D} numbers that are at most D, got {len(counts)}, at most {max(counts)}")
+    S_star = torch.zeros(D, D, dtype=torch.float64, device=generator.device)
+    draw = {"generator": generator, "device": generator.device}
+    for i, count in enumerate(counts):
+        tokens = torch.randperm(D, **draw)[:count]
+        weights = 0.5 + torch.rand(count, dtype=torch.float64, **draw) if uneven else torch.ones(count).to(S_star)
+        S_star[tokens, i] = weights / weights.sum()
+    return S_star
 
 
 def six_sets(V_star, slope: float = 0.1) -> dict[str, Teacher]:

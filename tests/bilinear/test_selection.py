@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from bilinear import descent
+from bilinear import descent, laws
 from bilinear.activations import IDENTITY
-from bilinear import laws
 from bilinear.floors import width_bound
 from bilinear.selection import OneQuery, all_sets, gradients
 from bilinear.teachers import Teacher, token_selection

@@ -47,7 +47,9 @@ def test_identity_integrals_are_elementary():
 
 def test_half_attention_of_the_identity():
     scalars, r = scalars_of(36, 4, 1.0), 8.0
-    assert laws.slow_time(scalars, math.log(r)) == pytest.approx((r * r - 1 + 2 * r * math.log(r)) / (1 + r) ** 2, rel=1e-12)
+    assert laws.slow_time(scalars, math.log(r)) == pytest.approx(
+        (r * r - 1 + 2 * r * math.log(r)) / (1 + r) ** 2, rel=1e-12
+    )
     with pytest.raises(ValueError, match="8/16"):
         _ = laws.half_attention_time(scalars_of(16, 8, 1.0))
 
@@ -72,7 +74,9 @@ def test_arrival_against_the_exact_map(case):
         share = float(laws.lag(scalars, gap)) / (scalars.eta * predicted)
         measured = np.interp(gap, run.gap, run.t)
         assert abs(measured / predicted - 1) < 2 * share**2 + 3 / predicted
-        assert abs(measured / (laws.slow_time(scalars, gap) * scalars.escape_time) - 1) > 0.3 * share  # the delay is seen
+        assert (
+            abs(measured / (laws.slow_time(scalars, gap) * scalars.escape_time) - 1) > 0.3 * share
+        )  # the delay is seen
 
 
 @pytest.mark.parametrize(("D", "K"), [(16, 4), (36, 4), (20, 12), (4096, 4)])
