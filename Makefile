@@ -2,6 +2,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 WANTED = { pwd; cat pyproject.toml constraints.txt; }
+EXTRAS = book
 
 .DEFAULT_GOAL := help
 .PHONY: help book test lab clean setup
@@ -13,6 +14,7 @@ help: ## show these commands
 book: setup ## run what is stale and publish the book in _build/html
 	@$(PY) -m press build
 
+test: EXTRAS = book test
 test: setup ## build the book, then run every test; a browser's where one is found
 	@$(PY) -m press build; built=$$?; \
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n logical --maxprocesses 4 --dist worksteal && exit $$built
@@ -23,8 +25,13 @@ lab: setup ## open the chapters as notebooks in JupyterLab
 clean: ## delete what was built; .venv stays
 	rm -rf _build
 
+comma := ,
+empty :=
+space := $(empty) $(empty)
+STAMPS = $(EXTRAS:%=.venv/.installed-%)
+
 setup:
-	@$(WANTED) | cmp -s - .venv/.installed || { \
+	@(for stamp in $(STAMPS); do $(WANTED) | cmp -s - $$stamp || exit 1; done) || { \
 	  command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not found; name one: make PYTHON=…" >&2; exit 1; }; \
 	  $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo "Python 3.11 or newer is needed, and $(PYTHON) is older; name one: make PYTHON=…" >&2; exit 1; }; \
@@ -32,5 +39,6 @@ setup:
 	    echo "$(PYTHON) lacks venv or ensurepip; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
 	  echo "setting up .venv (about a minute, 1.7 GB)"; \
 	  $(PYTHON) -m venv .venv && \
-	  $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt -e . && \
-	  $(WANTED) > .venv/.installed; }
+	  $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	    -e ".[$(subst $(space),$(comma),$(EXTRAS))]" && \
+	  for stamp in $(STAMPS); do $(WANTED) > $$stamp; done; }
