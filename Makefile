@@ -5,7 +5,7 @@ WANTED = { pwd; cat pyproject.toml constraints.txt; }
 EXTRAS = book
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab clean setup
+.PHONY: help book test lab mutants clean setup
 
 help: ## show these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 14
@@ -21,6 +21,10 @@ test: setup ## build the book, then run every test; a browser's where one is fou
 
 lab: setup ## open the chapters as notebooks in JupyterLab
 	@JUPYTER_CONFIG_PATH=$(CURDIR)/.jupyter $(PY) -m jupyterlab
+
+mutants: EXTRAS = book test mutants
+mutants: setup ## plant 300 faults in each library, one by one, and see whether a test notices (hours; goes on where it ended)
+	@$(PY) tests/mutants.py bilinear && $(PY) tests/mutants.py press
 
 clean: ## delete what was built; .venv stays
 	rm -rf _build
