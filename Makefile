@@ -8,7 +8,7 @@ EXTRAS = book
 .PHONY: help book test lab mutants clean setup
 
 help: ## show these commands
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
 	@echo "  PYTHON=… chooses the interpreter of a new .venv (3.11 or newer); now: $(PYTHON)"
 
 book: setup ## run what is stale and publish the book in _build/html
@@ -23,8 +23,8 @@ lab: setup ## open the chapters as notebooks in JupyterLab
 	@JUPYTER_CONFIG_PATH=$(CURDIR)/.jupyter $(PY) -m jupyterlab
 
 mutants: EXTRAS = book test mutants
-mutants: setup ## plant 300 faults in each library, one by one, and see whether a test notices (hours; goes on where it ended)
-	@$(PY) tests/mutants.py bilinear && $(PY) tests/mutants.py press
+mutants: setup ## plant 300 faults a library, one by one: does a test notice? (hours, resumable)
+	@$(PY) benchmarks/mutants.py bilinear && $(PY) benchmarks/mutants.py press
 
 clean: ## delete what was built; .venv stays
 	rm -rf _build

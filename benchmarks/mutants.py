@@ -1,4 +1,4 @@
-"""python tests/mutants.py bilinear|press: plant single faults, one at a time, and see whether a test notices.
+"""python benchmarks/mutants.py bilinear|press: plant single faults, one at a time, and see whether a test notices.
 
 Faults are those of cosmic-ray: an operator, a number, a comparison, a branch, a decorator changed. A sample of them is
 drawn over the whole package. Each is planted in a copy of the project, and the tests run that name its module, with the
@@ -29,7 +29,7 @@ LONGEST = 900  # seconds for the tests of one fault; a loop without end is a fau
 
 
 def copy(package: str) -> Path:
-    """A fresh copy of what git knows, and of files not yet added; an ended run may have left a fault in the last one."""
+    """A fresh copy of what git knows, and of files not yet added: an ended run may have left a fault in the last."""
     tree = ROOM / package
     shutil.rmtree(tree, ignore_errors=True)
     listed = subprocess.run(
