@@ -33,6 +33,7 @@ class ScoreMap:
         raise NotImplementedError
 
     def pull_back(self, logits: Tensor, S: Tensor, to_S: Tensor) -> Tensor:
+        """dL/dlogits from S, the scores of these logits, and dL/dS."""
         raise NotImplementedError
 
 
@@ -64,6 +65,7 @@ class Entmax(ScoreMap):
         return _Entmax.apply(logits, self)
 
     def pull_back(self, logits, S, to_S):
+        """q ⊙ (dL/dS − ⟨q, dL/dS⟩/Σq)/√D; for softmax q = S."""
         root_D = math.sqrt(S.shape[-2])
         if self.alpha == 1:
             return S * (to_S - (S * to_S).sum(-2, keepdims=True)) / root_D
@@ -116,6 +118,7 @@ class ReluNormalised(ScoreMap):
         return positive / total
 
     def pull_back(self, logits, S, to_S):
+        """1[1 + z > 0] (dL/dS − ⟨S, dL/dS⟩)/(√D Σ(1 + z)₊)."""
         root_D = math.sqrt(S.shape[-2])
         total = (1 + logits / root_D).clamp(min=0).sum(-2, keepdim=True)
         return (S > 0) * (to_S - (S * to_S).sum(-2, keepdim=True)) / (total * root_D)
