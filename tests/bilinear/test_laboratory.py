@@ -14,7 +14,7 @@ from bilinear.activations import IDENTITY, RELU, Activation
 from bilinear.descent import Run
 from bilinear.population import excess_loss, gradients
 from bilinear.scalar_dynamics import ScalarDynamics
-from bilinear.scores import RELU_NORMALISED, SPARSEMAX, entmax
+from bilinear.scores import RELU_NORMALISED, SOFTMAX, SPARSEMAX, entmax
 from bilinear.students import FullTransformer, PositionOnlyTransformer
 from bilinear.teachers import Teacher, convolution
 
@@ -197,6 +197,16 @@ def test_an_optimiser_is_torchs():
     assert abs(adam[0] / adam[1] - 1) > 1e-3
     frozen = descent.population(teacher, 0.02, 10, eta_KQ=0, optimiser=torch.optim.Adam)
     assert not frozen.W_KQ.any()
+
+
+def test_an_optimiser_in_a_sampled_run():
+    teacher, options = task("graph", 0.0, normal(0, 4, 3)), {"seed": 0, "samples": 50}
+    plain = descent.empirical(teacher, 0.05, 40, **options)
+    sgd = descent.empirical(teacher, 0.05, 40, optimiser=torch.optim.SGD, **options)
+    torch.testing.assert_close(sgd.W_KQ, plain.W_KQ, rtol=0, atol=1e-13)
+    assert torch.equal(sgd.S, SOFTMAX(sgd.W_KQ))
+    heavy = descent.empirical(teacher, 0.05, 40, optimiser=MOMENTUM, **options)
+    assert heavy.C1[5] > 1.5 * plain.C1[5]  # early, each step repeats nine tenths of the last
 
 
 def test_momentum_is_the_law_with_a_larger_step():
