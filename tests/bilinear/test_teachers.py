@@ -7,8 +7,15 @@ from torch_geometric.nn import GCNConv
 from torch_geometric.utils import from_networkx
 
 from bilinear import images
-from bilinear.activations import IDENTITY, Activation
-from bilinear.teachers import Teacher, convolution, graph_convolution, group_sparse, token_selection
+from bilinear.activations import IDENTITY, RELU, Activation
+from bilinear.teachers import (
+    Teacher,
+    convolution,
+    graph_convolution,
+    group_sparse,
+    scattered_scores,
+    token_selection,
+)
 
 from .cases import SLOPES, normal, scattered
 
@@ -125,6 +132,41 @@ def test_K_counts_the_support_of_every_column():
         S_star = scattered(D, K, 0)
         assert Teacher(normal(0, 1, 1), S_star, IDENTITY).K == K
         assert Teacher(normal(0, 1, 1).float(), S_star.float(), IDENTITY).K == K
+
+
+@pytest.mark.parametrize("K", [1, 4])
+def test_what_counts_as_one_over_K(K):
+    """Within 1e-6/K of it, as float32 needs, and no more."""
+    S_star = scattered(8, K, 0)
+    entry = tuple(S_star.nonzero()[5].tolist())
+    for off, fits in ((0.9e-6 / K, True), (-0.9e-6 / K, True), (1.1e-6 / K, False), (-1.1e-6 / K, False)):
+        near = S_star.clone()
+        near[entry] += off
+        teacher = Teacher(torch.ones(1, 2, dtype=torch.float64), near, RELU)
+        if fits:
+            assert teacher.K == K
+        else:
+            with pytest.raises(ValueError, match=f"column {entry[1]}"):
+                _ = teacher.K
+
+
+def test_scattered_columns():
+    generator = torch.Generator().manual_seed(0)
+    S_star = scattered_scores(7, 3, generator=generator)
+    assert S_star.unique().tolist() == [0, 1 / 3]
+    assert ((S_star > 0).sum(0) == 3).all()
+    readers = sum((scattered_scores(7, 3, generator=generator) > 0).double() for _ in range(600)) / 600
+    assert (readers - 3 / 7).abs().max() < 4.5 * (3 / 7 * 4 / 7 / 600) ** 0.5  # 49 entries at 4.5 standard errors: 3e-4
+    counts = [1, 7, 2, 2, 5, 3, 4]
+    uneven = scattered_scores(7, counts, generator=generator, uneven=True)
+    assert (uneven > 0).sum(0).tolist() == counts
+    torch.testing.assert_close(uneven.sum(0), torch.ones(7).double(), rtol=0, atol=1e-15)
+    spread = uneven.max(0).values / uneven.where(uneven > 0, torch.inf).min(0).values
+    assert (spread <= 3).all()
+    assert spread.max() > 1.2
+    for bad, named in (([1, 2], "got 2"), (8, "at most 8"), ([0] * 7, "a count must be at least 1")):
+        with pytest.raises(ValueError, match=named):
+            scattered_scores(7, bad, generator=generator)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
