@@ -91,7 +91,8 @@ def furthest(values, target: float = 0.0):
     (1.3, 'b')
     """
     keys = list(values) if isinstance(values, Mapping) else None
-    numbers = np.asarray([float(value) for value in (values.values() if keys is not None else np.ravel(values))])
+    values = checks.collection("values", values if keys is None else values.values())
+    numbers = np.asarray([float(number) for value in values for number in np.ravel(value)])
     if not numbers.size or np.isnan(numbers).any():
         raise ValueError(f"values must be one or more numbers, none of them NaN, got {numbers}")
     i = int(np.abs(numbers - checks.real("target", target)).argmax())

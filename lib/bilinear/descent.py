@@ -149,7 +149,8 @@ def population(
     eta, eta_KQ = _step_sizes(eta, eta_KQ)
     steps, record = _schedule(steps, record)
     student = _student(teacher, student, P)
-    checks.instance("student", student, PositionOnlyTransformer)
+    if type(student) is not PositionOnlyTransformer:  # another forward has another loss
+        raise TypeError(f"student must be a PositionOnlyTransformer itself, got {type(student).__name__}")
     turned = optimiser is None
     P, score_map = student.P, student.score_map
     weights = {"W_V": student.W_V.detach(), "W_KQ": student.W_KQ.detach()}
@@ -251,7 +252,7 @@ def _sampled(
     student = _student(teacher, student, P)
     noise, generator = checks.real("noise", noise, least=0), _generator(seed, student)
     like, (d, D) = next(student.parameters()), _token_shape(teacher, student, inputs)
-    known = isinstance(teacher, Teacher) and isinstance(student, PositionOnlyTransformer)
+    known = isinstance(teacher, Teacher) and type(student) is PositionOnlyTransformer
     if isinstance(inputs, Tensor):
         inputs = checks.array("inputs", inputs, ("n", d, D), like=like)
     elif not callable(inputs):

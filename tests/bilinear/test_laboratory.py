@@ -325,6 +325,23 @@ def test_the_recorded_loss_is_exact_where_it_is_known():
     assert kept.PP.shape == (4, 12, 12)
 
 
+def test_another_forward_is_another_student():
+    """A subclass is trained by its own forward, and has no exact loss."""
+
+    class Doubled(PositionOnlyTransformer):
+        def forward(self, X):
+            return 2 * super().forward(X)
+
+    teacher = task("graph", 1.0, normal(0, 4, 3))
+    options = {"seed": 0, "noise": 0.0, "record": [0, 400]}
+    run = descent.online(teacher, 0.02, 400, student=Doubled(4, 3, 12, IDENTITY), eta_KQ=0, **options)
+    plain = descent.online(teacher, 0.02, 400, eta_KQ=0, **options)
+    assert (2 * run.W_V / plain.W_V).mean().item() == pytest.approx(1, abs=0.2)
+    assert not hasattr(run, "cosine")
+    with pytest.raises(TypeError, match="PositionOnlyTransformer itself, got Doubled"):
+        descent.population(teacher, 0.1, 3, student=Doubled(4, 3, 12, IDENTITY))
+
+
 def test_a_tensor_of_inputs_is_used_in_full_and_the_identity_sees_its_second_moments():
     X = normal(5, 400, 3, 4) @ normal(6, 4, 4)  # correlated tokens
     teacher = Teacher(normal(0, 2, 3), scattered(4, 2, 0), IDENTITY)
