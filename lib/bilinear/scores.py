@@ -23,7 +23,7 @@ from . import checks
 
 
 class ScoreMap:
-    """A map from logits to scores, down each **column** (2.4), with the slope's way back.
+    """A map from logits to scores, down each column (2.4), with the slope's way back.
 
     A call takes logits (…, D, n) to S of the same shape; D, the number of tokens, sets the scale 1/√D.
     `pull_back(logits, S, to_S)` is dL/dlogits from dL/dS, the same shape. Autograd goes through a call too.

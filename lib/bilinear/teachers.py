@@ -215,7 +215,7 @@ def group_sparse(v_star, D: int, position: int) -> Teacher:
 
 
 def scattered_scores(D: int, counts, *, generator: torch.Generator, uneven: bool = False) -> Tensor:
-    """S* whose columns read scattered tokens: column i draws its own K_i = `counts`[i] of them. D × D, float64.
+    """S* whose columns read scattered tokens: column i draws its own K_i = `counts[i]` of them. D × D, float64.
 
     `counts`: one number for all columns, or D of them. Each value is 1/K_i; with `uneven`, weights drawn from
     [0.5, 1.5) over their sum. No relabelling of tokens maps such a teacher to itself. Raises ValueError unless

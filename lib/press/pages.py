@@ -88,9 +88,12 @@ def want_alt(app, doctree: nodes.document) -> None:
 
 
 def plain_docstring(app, what, name, obj, options, lines: list[str]) -> None:
-    """Give autodoc our docstrings as reST: plain text with `code`, indented formulas, and doctests."""
-    shown = []
-    for block in "\n".join(lines).split("\n\n"):
+    """Give autodoc our docstrings as reST: plain text with `code`, tables, indented formulas, and doctests.
+
+    A table's line is `names`, two spaces or more, and what they are; it becomes an item of a list.
+    """
+    shown, text = [], re.sub(r"(?m)^(`\S.*?`)  +(\S.*)$", r"\n- \1: \2\n", "\n".join(lines))
+    for block in re.split(r"\n\n+", text):
         if block.lstrip().startswith(">>>"):
             shown.append(block)
         elif all(line.startswith("    ") for line in block.splitlines()):

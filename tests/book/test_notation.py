@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import bilinear
-from bilinear import descent
+from bilinear import descent, laws
 from bilinear.activations import leaky_relu
 from bilinear.scalar_dynamics import ScalarDynamics
 from bilinear.students import FullTransformer, PositionOnlyTransformer, SeparateTransformer
@@ -23,7 +23,7 @@ ROWS = re.findall(r"^\| *(.+?) *\| *`(.+?)` *\| *(.+?) *\|", PAGE.read_text(enco
 SIZES = {"M": 2, "d": 3, "D": 8, "K": 4, "n": 5, "t": 10}  # all different, so that no two shapes are confused
 M, d, D, K, n, steps = 2, 3, 8, 4, 5, 9
 GREEK = {"alpha", "beta", "gamma", "delta", "eta", "theta", "kappa", "lambda_", "rho", "sigma", "tau", "xi", "phi"}
-NOT_SYMBOLS = {"t", "p", "i", "n"}  # loop words, not the book's symbols
+NOT_SYMBOLS = {"t", "p", "i", "n", "x", "y"}  # loop words and the axes of a curve, not the book's symbols
 
 
 def objects():
@@ -37,6 +37,7 @@ def objects():
         "separate": SeparateTransformer(M, d, D, sigma),
         "run": descent.population(teacher, 0.1, steps),
         "scalars": ScalarDynamics.of(teacher, 0.1),
+        "laws": laws,
         "X": torch.ones(n, d, D, dtype=torch.float64),
         "T": 100,
     }
