@@ -96,12 +96,13 @@ def test_gradient_at_zero_is_the_limit():
     assert torch.allclose(population_gradient(tiny, B_star) + PULL * B_star, tiny / 4, rtol=1e-6, atol=1e-16)
 
 
-@pytest.mark.parametrize("flip", [0.0, 0.1])
+@pytest.mark.parametrize(("rho", "flip"), [(1.6, 0.0), (1.6, 0.1), (0.0, 0.1)])
 @pytest.mark.parametrize(("d", "D", "position"), [(1, 2, 0), (3, 5, 4), (4, 9, 2)])
-def test_two_scalars_are_the_matrices(d, D, position, flip):
-    scalars = ClassifierScalars(D, eta=0.2, code_norm=1.6, flip=flip)
+def test_two_scalars_are_the_matrices(d, D, position, rho, flip):
+    scalars = ClassifierScalars(D, eta=0.2, code_norm=rho, flip=flip)
     run = scalars.run(300)
-    full = descend(one_group(d, D, position), 0.2, 300, code_norm=1.6, flip=flip)
+    full = descend(one_group(d, D, position), 0.2, 300, code_norm=rho, flip=flip)
+    assert (run.support_mass[-1] > 1 / D + 0.1) == (rho > 0)
     assert run.loss == pytest.approx(full.loss, abs=1e-13)
     assert full.v_norm == pytest.approx(run.C1, abs=1e-12)
     assert 1 - run.off_support == pytest.approx(full.support_mass, abs=1e-12)

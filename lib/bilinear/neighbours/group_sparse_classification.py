@@ -139,17 +139,17 @@ def descend(
 ) -> Run:
     """Gradient descent from zero on the exact loss of the position-only layer: full v (d) and full logits (D × D).
 
-    `B_star` d × D of norm 1; `code_norm` ρ = ‖p_j‖ > 0: codes ρ·(orthonormal) make the step on the logits ηρ⁴.
+    `B_star` d × D of norm 1; `code_norm` ρ = ‖p_j‖ ≥ 0: codes ρ·(orthonormal) make the step on the logits ηρ⁴.
     `record` as in `descent.descend`. Columns: `t`, `loss`, `v_norm` |v|, and, for the top singular pair of B* (v* and
     e_{j*} for rank one), `cosine` of v and v* and `support_mass`, the mean score on j*. Weights: `v`, `logits`, `S`.
-    Raises as `population_loss` and `descent.descend`, and for η ≤ 0, ρ ≤ 0.
+    Raises as `population_loss` and `descent.descend`, and for η ≤ 0, ρ < 0.
 
     >>> run = descend([[0.0, 1.0, 0.0]], eta=0.5, steps=200, code_norm=2.0)
     >>> run.S.shape, bool(run.support_mass[-1] > 0.9)
     (torch.Size([3, 3]), True)
     """
     _, B_star, flip = _problem(B_star, B_star, flip)
-    eta, rho = checks.real("eta", eta, above=0), checks.real("code_norm", code_norm, above=0)
+    eta, rho = checks.real("eta", eta, above=0), checks.real("code_norm", code_norm, least=0)
     left, _, right = torch.linalg.svd(B_star)
     j_star, S = int(right[0].abs().argmax()), None
     v_star = left[:, 0] * right[0, j_star].sign()
@@ -184,8 +184,9 @@ class ClassifierScalars:
         V⁺   = V − η D [ s Λ'(A) − (1−2ε) p/√(2π) ]
         gap⁺ = gap − (ηρ⁴/(D−1)) D V p(1−p) [ Λ'(A)(p−q)/s − (1−2ε)/√(2π) ].
 
-    D ≥ 2 groups, step η, `code_norm` ρ, label noise `flip` ε ∈ [0, ½). Raises ValueError otherwise. A run has `t`, V as
-    `C1`, `gap`, and what follows from them, computed when it is read: `loss`, `support_mass` p, `off_support` δ.
+    D ≥ 2 groups, step η, `code_norm` ρ ≥ 0, label noise `flip` ε ∈ [0, ½). Raises ValueError otherwise. ρ = 0 keeps the
+    attention uniform; the laws need ρ > 0. A run has `t`, V as `C1`, `gap`, and what follows from them, computed when it
+    is read: `loss`, `support_mass` p, `off_support` δ.
     Source: derived in the chapter; equal to `descend` for every v*, j* and d.
 
     >>> scalars = ClassifierScalars(D=6, eta=0.1, code_norm=2.0)
@@ -201,7 +202,7 @@ class ClassifierScalars:
     def __post_init__(self):
         checks.integer("D", self.D, 2)
         checks.real("eta", self.eta, above=0)
-        checks.real("code_norm", self.code_norm, above=0)
+        checks.real("code_norm", self.code_norm, least=0)
         if checks.real("flip", self.flip, least=0.0, most=0.5) == 0.5:
             raise ValueError("flip must be less than 0.5: labels of pure noise teach nothing")
 
