@@ -19,8 +19,8 @@ from bilinear.neighbours.group_sparse_classification import (
     layer,
     logistic_regression_error,
     margin_run,
-    population_gradient,
     population_loss,
+    slopes,
     train_layer,
 )
 from bilinear.positions import sines
@@ -29,6 +29,10 @@ from bilinear.positions import sines
 def unit(*shape, seed=0):
     B = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return B / B.norm()
+
+
+def population_gradient(B, B_star, flip=0.0):
+    return slopes(B_star, flip)(B)[1]["B"]
 
 
 def one_group(d=3, D=5, position=1, seed=0):
@@ -282,6 +286,7 @@ def test_logistic_regression_error_of_small_C_is_that_of_the_mean():
         (lambda: population_loss(torch.ones(2, 2), torch.ones(2, 2)), ValueError, "norm 1, got 2"),
         (lambda: population_loss(torch.ones(2, 3), unit(3, 2)), ValueError, "3 × 2"),
         (lambda: population_loss(unit(2, 2), unit(2, 2), 0.6), ValueError, "flip must be at most 0.5"),
+        (lambda: slopes(torch.ones(2, 2)), ValueError, "norm 1, got 2"),
         (lambda: descend(unit(2, 2), 0.0, 3), ValueError, "eta must be greater than 0"),
         (lambda: descend(unit(2, 2), 0.1, 3, code_norm=-1.0), ValueError, "code_norm"),
         (lambda: descend(unit(2, 2), 0.1, 1.5), TypeError, "steps must be an integer"),

@@ -13,7 +13,7 @@ to c/A. Everything is derived in the chapter `neighbours/group-sparse-classifica
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -90,13 +90,24 @@ def population_loss(B, B_star, flip: float = 0.0) -> float:
     return _loss_and_gradient(B, B_star, flip)[0]
 
 
-def population_gradient(B, B_star, flip: float = 0.0) -> Tensor:
-    """dL/dB of `population_loss`, d × D: Λ'(A) B/A − (1 − 2ε)B*/√(2π).
+def slopes(B_star, flip: float = 0.0) -> Callable:
+    """B ↦ (`population_loss`, {"B": its gradient}), for `descent.descend`: logistic regression, B of any rank.
 
-    Λ'(A) = 1/√(2π) plus the slope of the boundary loss at A, see `boundary_slope`. Errors as in `population_loss`.
+    dL/dB = Λ'(A) B/A − (1 − 2ε)B*/√(2π); Λ'(A) = 1/√(2π) plus the slope of the boundary loss at A, see
+    `boundary_slope`. Errors as in `population_loss`.
+
+    >>> B_star = torch.tensor([[1.0, 0.0]])
+    >>> run = descent.descend(slopes(B_star), {"B": torch.ones(1, 2)}, eta=1.0, steps=500)
+    >>> round(error_rate(run.B, B_star), 3)
+    0.0
     """
-    B, B_star, flip = _problem(B, B_star, flip)
-    return _loss_and_gradient(B, B_star, flip)[1]
+    _, B_star, flip = _problem(B_star, B_star, flip)
+
+    def of(B):
+        loss, to_B = _loss_and_gradient(B, B_star, flip)
+        return loss, {"B": to_B}
+
+    return of
 
 
 def _problem(B, B_star, flip):
@@ -179,14 +190,14 @@ def _direction(v, v_star) -> dict:
 class ClassifierScalars:
     """The two scalars of the position-only layer: v = V v*, and a gap between the scores on j* and the others.
 
-    With p = 1/(1 + (D−1)e^{−gap}), q = p e^{−gap}, s² = p² + (D−1)q², A = D V s and Λ' as in `population_gradient`,
+    With p = 1/(1 + (D−1)e^{−gap}), q = p e^{−gap}, s² = p² + (D−1)q², A = D V s and Λ' as in `slopes`,
 
         V⁺   = V − η D [ s Λ'(A) − (1−2ε) p/√(2π) ]
         gap⁺ = gap − (ηρ⁴/(D−1)) D V p(1−p) [ Λ'(A)(p−q)/s − (1−2ε)/√(2π) ].
 
     D ≥ 2 groups, step η, `code_norm` ρ ≥ 0, label noise `flip` ε ∈ [0, ½). Raises ValueError otherwise. ρ = 0 keeps the
-    attention uniform; the laws need ρ > 0. A run has `t`, V as `C1`, `gap`, and what follows from them, computed when it
-    is read: `loss`, `support_mass` p, `off_support` δ.
+    attention uniform; the laws need ρ > 0. A run has `t`, V as `C1`, `gap`, and what follows from them, computed when
+    it is read: `loss`, `support_mass` p, `off_support` δ.
     Source: derived in the chapter; equal to `descend` for every v*, j* and d.
 
     >>> scalars = ClassifierScalars(D=6, eta=0.1, code_norm=2.0)
