@@ -165,7 +165,7 @@ def descend(
     j_star, S = int(right[0].abs().argmax()), None
     v_star = left[:, 0] * right[0, j_star].sign()
 
-    def slopes(v, logits):
+    def of_layer(v, logits):
         nonlocal S
         S = torch.softmax(logits, dim=0)
         a = S.sum(1)
@@ -177,7 +177,7 @@ def descend(
         return _direction(v, v_star) | {"support_mass": float(S[j_star].mean())}
 
     start = {"v": B_star.new_zeros(len(B_star)), "logits": B_star.new_zeros(2 * B_star.shape[1:])}
-    run = descent.descend(slopes, start, {"v": eta, "logits": eta * rho**4}, steps, record=record, watch=watch)
+    run = descent.descend(of_layer, start, {"v": eta, "logits": eta * rho**4}, steps, record=record, watch=watch)
     return Run(run.columns, run.weights | {"S": S})
 
 
