@@ -119,6 +119,24 @@ def descend(
     return Run(columns, weights)
 
 
+def by_autograd(loss: Callable) -> Callable:
+    """The slopes that `descend` takes, from `loss(**weights)` → a 0-dim tensor; zero for a tensor that it does not use.
+
+    >>> run = descend(by_autograd(lambda w: 0.5 * w @ w), {"w": torch.ones(2)}, eta=0.5, steps=3)
+    >>> run.w.tolist()
+    [0.125, 0.125]
+    """
+
+    def slopes(**weights):
+        leaves = {name: w.detach().requires_grad_() for name, w in weights.items()}
+        with torch.enable_grad():
+            found = loss(**leaves)
+        to = torch.autograd.grad(found, list(leaves.values()), allow_unused=True, materialize_grads=True)
+        return found.detach(), dict(zip(leaves, to, strict=True))
+
+    return slopes
+
+
 def population(
     teacher: Teacher,
     eta: float,

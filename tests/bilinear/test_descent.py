@@ -261,3 +261,20 @@ def test_the_final_state_is_a_copy():
     again = descent.population(teacher, 0.2, 3, P=P)
     assert again.W_V.abs().max() > 0
     assert math.isclose(again.excess_loss[-1], run.excess_loss[-1])
+
+
+def test_by_autograd_gives_the_slopes_and_zero_where_the_loss_does_not_look():
+    """½‖A − BX‖² by hand; a tensor that the loss ignores stays where it is, and no graph is left behind."""
+    A, X, start = normal(0, 3, 4), normal(1, 2, 4), {"B": normal(2, 3, 2), "idle": torch.ones(5)}
+
+    def loss(B, idle):
+        return 0.5 * (A - B @ X).square().sum()
+
+    value, to = descent.by_autograd(loss)(**start)
+    torch.testing.assert_close(to["B"], (start["B"] @ X - A) @ X.T, rtol=1e-12, atol=1e-12)
+    assert not to["idle"].any()
+    assert not any(tensor.requires_grad for tensor in (value, to["B"], start["B"]))
+    run = descent.descend(descent.by_autograd(loss), start, eta=0.05, steps=200)
+    least = loss(A @ torch.linalg.pinv(X), None)
+    assert run.loss[-1] == pytest.approx(least.item(), rel=1e-6)
+    assert run.idle.tolist() == [1.0] * 5

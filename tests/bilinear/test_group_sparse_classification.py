@@ -19,16 +19,20 @@ from bilinear.neighbours.group_sparse_classification import (
     layer,
     logistic_regression_error,
     margin_run,
-    population_gradient,
     population_loss,
-    sine_codes,
+    slopes,
     train_layer,
 )
+from bilinear.positions import sines
 
 
 def unit(*shape, seed=0):
     B = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return B / B.norm()
+
+
+def population_gradient(B, B_star, flip=0.0):
+    return slopes(B_star, flip)(B)[1]["B"]
 
 
 def one_group(d=3, D=5, position=1, seed=0):
@@ -96,15 +100,16 @@ def test_gradient_at_zero_is_the_limit():
     assert torch.allclose(population_gradient(tiny, B_star) + PULL * B_star, tiny / 4, rtol=1e-6, atol=1e-16)
 
 
-@pytest.mark.parametrize("flip", [0.0, 0.1])
+@pytest.mark.parametrize(("rho", "flip"), [(1.6, 0.0), (1.6, 0.1), (0.0, 0.1)])
 @pytest.mark.parametrize(("d", "D", "position"), [(1, 2, 0), (3, 5, 4), (4, 9, 2)])
-def test_two_scalars_are_the_matrices(d, D, position, flip):
-    scalars = ClassifierScalars(D, eta=0.2, code_norm=1.6, flip=flip)
+def test_two_scalars_are_the_matrices(d, D, position, rho, flip):
+    scalars = ClassifierScalars(D, eta=0.2, code_norm=rho, flip=flip)
     run = scalars.run(300)
-    full = descend(one_group(d, D, position), 0.2, 300, code_norm=1.6, flip=flip)
+    full = descend(one_group(d, D, position), 0.2, 300, code_norm=rho, flip=flip)
+    assert (run.support_mass[-1] > 1 / D + 0.1) == (rho > 0)
     assert run.loss == pytest.approx(full.loss, abs=1e-13)
-    assert full.v_norm == pytest.approx(run.V, abs=1e-12)
-    assert 1 - run.off == pytest.approx(full.attention, abs=1e-12)
+    assert full.v_norm == pytest.approx(run.C1, abs=1e-12)
+    assert 1 - run.off_support == pytest.approx(full.support_mass, abs=1e-12)
     assert full.cosine[1:].min() > 1 - 1e-12
 
 
@@ -121,7 +126,7 @@ def test_descend_is_autograd_through_the_layer():
         v, W = (v - eta * to_v).detach().requires_grad_(), (W - eta * to_W).detach().requires_grad_()
     run = descend(B_star, eta, 6, code_norm=rho)
     assert torch.allclose(run.v, v, atol=1e-13)
-    assert torch.allclose(run.W, P.T @ W @ P, atol=1e-13)
+    assert torch.allclose(run.logits, P.T @ W @ P, atol=1e-13)
 
 
 @pytest.mark.parametrize(("D", "rho"), [(2, 1.0), (6, 2.0), (40, 3.0)])
@@ -131,9 +136,9 @@ def test_late_laws(D, rho):
     t = 1e8
     late = scalars.solve([t], map_steps=3000)
     near = 2 * max(map(abs, scalars.next_order(t)))
-    assert late.V[0] / scalars.V_law(t) == pytest.approx(1, abs=near)
+    assert late.C1[0] / scalars.V_law(t) == pytest.approx(1, abs=near)
     assert late.loss[0] / scalars.loss_law(t) == pytest.approx(1, abs=near)
-    assert late.off[0] / scalars.off_law(t) == pytest.approx(1, abs=20 / scalars.V_law(t) ** 2)
+    assert late.off_support[0] / scalars.off_law(t) == pytest.approx(1, abs=20 / scalars.V_law(t) ** 2)
     assert near < 0.02
 
 
@@ -143,7 +148,7 @@ def test_next_order_of_the_loss():
     t = np.array([1e4, 1e7])
     late = scalars.solve(t, map_steps=3000)
     for value, law, order in zip(
-        (late.V, late.loss), (scalars.V_law, scalars.loss_law), scalars.next_order(t), strict=True
+        (late.C1, late.loss), (scalars.V_law, scalars.loss_law), scalars.next_order(t), strict=True
     ):
         ratio = (value / law(t) - 1) / order
         assert abs(ratio[1] - 1) < 0.02
@@ -154,13 +159,23 @@ def test_the_flow_meets_the_map():
     """Both at 4000 steps; they differ by O(1/t)."""
     scalars = ClassifierScalars(6, 0.1, 2.0)
     flow, end = scalars.solve([4000], map_steps=1000), scalars.run(4000)
-    assert flow.V[0] == pytest.approx(end.V[-1], rel=1 / 4000)
-    assert flow.off[0] == pytest.approx(end.off[-1], rel=1 / 1000)
+    assert flow.C1[0] == pytest.approx(end.C1[-1], rel=1 / 4000)
+    assert flow.off_support[0] == pytest.approx(end.off_support[-1], rel=1 / 1000)
 
 
-def test_a_diverging_run_says_so():
-    with pytest.raises(FloatingPointError, match=r"diverged at step \d+: V = .* shorter codes"):
-        ClassifierScalars(128, 1.0, 8.0).run(300)
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda: ClassifierScalars(128, 1.0, 8.0).run(300),
+        lambda: margin_run(128, 1e5, 8.0, 0.5, 300),
+        lambda: margin_run(4, 1e306, 1.0, 1e3, 3),  # the first step is infinite
+        lambda: descend(one_group(), 1e300, 3, code_norm=10.0),
+        lambda: train_layer(unit(2), 1, 1e4 * sines(3), 1e6, 20, seed=0),
+    ],
+)
+def test_a_diverging_run_says_so(run):
+    with pytest.raises(FloatingPointError, match=r"diverged at step \d+: .* at eta = "), np.errstate(all="ignore"):
+        run()
 
 
 @pytest.mark.parametrize("flip", [0.01, 0.3])
@@ -173,7 +188,7 @@ def test_noisy_laws(flip):
     assert population_gradient(A * B_star, B_star, flip).norm() < 1e-12  # it is the minimiser
     assert best == pytest.approx(population_loss(A * B_star, B_star, flip), rel=1e-12)
     assert (late.loss[0] - best) / scalars.noisy_excess_law(t) == pytest.approx(1, abs=off)
-    assert late.off[0] / off == pytest.approx(1, abs=2 * off)
+    assert late.off_support[0] / off == pytest.approx(1, abs=2 * off)
 
 
 def test_margin_run_by_sampling_and_its_law():
@@ -181,18 +196,18 @@ def test_margin_run_by_sampling_and_its_law():
     D, gamma = 6, 0.5
     run = margin_run(D, 0.1, 2.0, gamma, 20_000)
     generator, t = torch.Generator().manual_seed(0), 300
-    p, others = 1 - run.off[t], torch.randn(200_000, D - 1, generator=generator, dtype=torch.float64)
-    margins = D * run.V[t] * (p * gamma + run.off[t] / (D - 1) * others.sum(1))
+    p, others = 1 - run.off_support[t], torch.randn(200_000, D - 1, generator=generator, dtype=torch.float64)
+    margins = D * run.C1[t] * (p * gamma + run.off_support[t] / (D - 1) * others.sum(1))
     losses = torch.nn.functional.softplus(-margins)
     assert abs(losses.mean() - run.loss[t]) < 4.5 * losses.std() / 200_000**0.5
-    assert run.loss[-1] * 0.1 * (D * gamma) ** 2 * 20_000 == pytest.approx(1, abs=2 * run.off[-1])
+    assert run.loss[-1] * 0.1 * (D * gamma) ** 2 * 20_000 == pytest.approx(1, abs=2 * run.off_support[-1])
 
 
 def test_margin_run_follows_its_gradient():
     """A small step's loss falls by η‖∇‖²: compare the first moves with differences of the loss."""
     run = margin_run(4, 1e-4, 1.5, 0.7, 3)
-    assert run.V[1] == pytest.approx(1e-4 * 0.7 / 2, rel=1e-12)  # σ(0) = ½, D p γ = γ
-    V, to_logits = run.V[1], 1e-4 * 1.5**4
+    assert run.C1[1] == pytest.approx(1e-4 * 0.7 / 2, rel=1e-12)  # σ(0) = ½, D p γ = γ
+    V, to_logits = run.C1[1], 1e-4 * 1.5**4
     assert run.gap[2] == pytest.approx(to_logits * V * (1 / 4) * 4 * (0.7 / 2) / 4, rel=1e-3)  # D V p q σ(0) γ
 
 
@@ -218,7 +233,7 @@ def test_layer_by_its_definition():
     generator = torch.Generator().manual_seed(0)
     X = torch.randn(2, 3, 4, generator=generator, dtype=torch.float64)
     v, W = (torch.randn(*shape, generator=generator, dtype=torch.float64) for shape in ((7,), (7, 7)))
-    P = sine_codes(4)
+    P = sines(4)
     f, S = layer(X, v, W, P)
     for n in range(2):
         Z = torch.cat([X[n], P])
@@ -227,8 +242,8 @@ def test_layer_by_its_definition():
         assert f[n].item() == pytest.approx(sum((v @ Z @ s).item() for s in columns), abs=1e-12)
 
 
-def test_sine_codes():
-    P = sine_codes(7)
+def test_sines():
+    P = sines(7)
     assert torch.allclose(P.T @ P, 4 * torch.eye(7, dtype=torch.float64), atol=1e-12)
 
 
@@ -237,8 +252,8 @@ def test_train_layer_follows_the_two_scalars():
     D, rho, steps = 3, 2.0, 300
     run = train_layer(unit(2), 1, rho * torch.eye(D, dtype=torch.float64), 0.1, steps, seed=0, record=[steps])
     scalars = ClassifierScalars(D, 0.1, rho).run(steps)
-    assert run.v_norm[0] == pytest.approx(scalars.V[-1], rel=D / rho**4)
-    assert run.attention[0] > 0.8
+    assert run.v_norm[0] == pytest.approx(scalars.C1[-1], rel=D / rho**4)
+    assert run.support_mass[0] > 0.8
     assert run.cosine[0] > 0.999
 
 
@@ -271,16 +286,19 @@ def test_logistic_regression_error_of_small_C_is_that_of_the_mean():
         (lambda: population_loss(torch.ones(2, 2), torch.ones(2, 2)), ValueError, "norm 1, got 2"),
         (lambda: population_loss(torch.ones(2, 3), unit(3, 2)), ValueError, "3 × 2"),
         (lambda: population_loss(unit(2, 2), unit(2, 2), 0.6), ValueError, "flip must be at most 0.5"),
+        (lambda: slopes(torch.ones(2, 2)), ValueError, "norm 1, got 2"),
         (lambda: descend(unit(2, 2), 0.0, 3), ValueError, "eta must be greater than 0"),
         (lambda: descend(unit(2, 2), 0.1, 3, code_norm=-1.0), ValueError, "code_norm"),
         (lambda: descend(unit(2, 2), 0.1, 1.5), TypeError, "steps must be an integer"),
+        (lambda: descend(unit(2, 2), 0.1, 3, record=[4]), ValueError, "record must be at most steps = 3, got 4"),
+        (lambda: train_layer(unit(2), 0, sines(3), 0.1, 1, seed=0, record=[2]), ValueError, "record must be at most"),
         (lambda: ClassifierScalars(1, 0.1), ValueError, "D must be at least 2"),
         (lambda: ClassifierScalars(3, 0.1, flip=0.5), ValueError, "pure noise"),
         (lambda: ClassifierScalars(3, 0.1).noisy_optimum, ValueError, "diverges"),
         (lambda: ClassifierScalars(3, 0.1).solve([10.0]), ValueError, "at least 1000"),
         (lambda: margin_run(3, 0.1, 1.0, 0.0, 5), ValueError, "gamma must be greater than 0"),
         (lambda: error_rate(torch.zeros(2, 2), unit(2, 2)), ValueError, "zero"),
-        (lambda: train_layer(unit(2), 3, sine_codes(3), 0.1, 1, seed=0), ValueError, "position must be less"),
+        (lambda: train_layer(unit(2), 3, sines(3), 0.1, 1, seed=0), ValueError, "position must be less"),
         (lambda: logistic_regression_error(0, 5), ValueError, "n must be at least 1"),
         (lambda: logistic_regression_error(5, 5, 0.0), ValueError, "C must be greater than 0"),
     ],

@@ -37,6 +37,11 @@ def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+def path(**parameters):
+    """Watches the parameters themselves."""
+    return {f"path_{name}": w for name, w in parameters.items()}
+
+
 def random_layer(N, attention, seed=0, scale=0.4, **options):
     V, W, F = (scale * normal(seed + k, *shape) for k, shape in enumerate([(N, 2 * N), (2 * N, 2 * N), (N, 2 * N)]))
     return Layer(V, W, F, attention, **options)
@@ -109,9 +114,9 @@ def test_training_in_token_coordinates_is_training_with_embeddings(attention):
         ]
     V, W, F = matrices
     tolerance = {"rtol": 1e-8, "atol": 1e-8}  # a division by norms down to the nudge, 1e-8, keeps eight digits
-    torch.testing.assert_close(run.layer.V, embed.T @ V @ both, **tolerance)
-    torch.testing.assert_close(run.layer.W, both.T @ W @ both, **tolerance)
-    torch.testing.assert_close(run.layer.F, embed.T @ F @ both, **tolerance)
+    torch.testing.assert_close(run.V, embed.T @ V @ both, **tolerance)
+    torch.testing.assert_close(run.W, both.T @ W @ both, **tolerance)
+    torch.testing.assert_close(run.F, embed.T @ F @ both, **tolerance)
 
 
 @given(st.integers(1, 4), st.integers(1, 3), st.floats(0.05, 0.95), st.floats(0, 30), st.booleans())
@@ -156,18 +161,18 @@ def test_one_sentence_a_trigger_is_the_population():
     def apart(**margin):
         return reduced(torch.stack([margin[f"q{q}"] for q in range(3)]))
 
-    options = {"eta": 0.1, "steps": 200, "seed": 0, "data": data, "test": 5}
+    options = {"eta": 0.1, "steps": 200, "seed": 0, "data": data, "test": 5, "watch": path}
     joint = train(task, {"margins": zero}, reduced, **options)
     own = train(task, {f"q{q}": zero[q] for q in range(3)}, apart, **options)
     plain = train(task, {"margins": zero}, reduced, normalise=False, **options)
     found = {
-        "joint": [v["margins"] for v in joint.values],
-        "own": [torch.stack(list(v.values())) for v in own.values],
-        "none": [v["margins"] for v in plain.values],
+        "joint": joint.path_margins,
+        "own": np.stack([own.path_q0, own.path_q1, own.path_q2], 1),
+        "none": plain.path_margins,
     }
     for norm, margins in found.items():
         expected = margin_dynamics([1 / 3] * 3, 12, 0.1, 200, norm)
-        np.testing.assert_allclose(torch.stack(margins), expected, rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(margins, expected, rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(joint.risk, noiseless_loss(12, 0.1 * joint.t / math.sqrt(3)), rtol=1e-10)
 
 
@@ -205,9 +210,9 @@ def test_any_batch_moves_the_noisy_margin_by_eta(batch):
         batch=batch,
         seed=3,
         test=20,
+        watch=path,
     )
-    margins = np.array([float(values["margin"]) for values in run.values])
-    np.testing.assert_allclose(margins, 0.25 * run.t, rtol=1e-12)
+    np.testing.assert_allclose(run.path_margin, 0.25 * run.t, rtol=1e-12)
     np.testing.assert_allclose(run.risk, noisy_loss(12, 0.2, 0.25 * run.t), rtol=1e-11)
     np.testing.assert_allclose(run.unseen, run.risk, rtol=1e-11)
 
@@ -227,30 +232,25 @@ def test_losses_keep_their_digits():
 def test_steps_keep_their_length_when_squares_of_slopes_underflow():
     """At margin 500 the slopes are e^-500; their squares are below the least float64."""
     task, margins = Recall(**SMALL), torch.full((3,), 500.0, dtype=torch.float64)
-    run = train(task, {"margins": margins}, lambda margins: reparametrised(task, margins), eta=0.1, steps=5, seed=0)
-    moved = [float((b["margins"] - a["margins"]).norm()) for a, b in zip(run.values, run.values[1:], strict=False)]
+    start, build = {"margins": margins}, lambda margins: reparametrised(task, margins)
+    run = train(task, start, build, eta=0.1, steps=5, seed=0, watch=path)
+    moved = np.linalg.norm(np.diff(run.path_margins, axis=0), axis=1)
     assert moved == pytest.approx([0.1] * 5, rel=1e-10)  # a difference of numbers near 500
-    path = margin_dynamics([0.2] * 5, 60, 2.0, 700)  # to λ = 626
-    np.testing.assert_allclose(path[:, 0], 2.0 * np.arange(701) / math.sqrt(5), rtol=1e-11, atol=1e-12)
+    margins = margin_dynamics([0.2] * 5, 60, 2.0, 700)  # to λ = 626
+    np.testing.assert_allclose(margins[:, 0], 2.0 * np.arange(701) / math.sqrt(5), rtol=1e-11, atol=1e-12)
 
 
 def test_each_parameter_moves_by_eta_or_not_at_all():
     task = Recall(**SMALL)
-    run = train(task, free(task), Layer, eta=0.2, steps=6, batch=16, seed=0, test=5)
-    moved = {
-        name: [
-            float((after[name] - before[name]).norm())
-            for before, after in zip(run.values, run.values[1:], strict=False)
-        ]
-        for name in "VWF"
-    }
+    run = train(task, free(task), Layer, eta=0.2, steps=6, batch=16, seed=0, test=5, watch=path)
+    moved = {name: np.linalg.norm(np.diff(getattr(run, f"path_{name}"), axis=0), axis=(1, 2)) for name in "VWF"}
     assert moved["V"][0] == moved["W"][0] == 0.0  # linear attention at zero: F moves first, then W, then V
     assert moved["V"][1] == 0.0
     for name, first in (("F", 0), ("W", 1), ("V", 2)):
         assert moved[name][first:] == pytest.approx([0.2] * (6 - first), rel=1e-12)
     stuck = train(task, free(task), partial(Layer, kappa=0.0), eta=0.2, steps=6, batch=16, seed=0, test=5)
-    assert not stuck.layer.V.any()
-    assert not stuck.layer.W.any()
+    assert not stuck.V.any()
+    assert not stuck.W.any()
 
 
 def test_relu_is_dead_without_the_nudge():
@@ -262,7 +262,7 @@ def test_relu_is_dead_without_the_nudge():
             return Layer(layer.V, layer.W, layer.F, "relu", nudge=nudge)
 
         run = train(task, start, build, eta=0.1, steps=3, seed=0, test=5)
-        assert bool(run.values[-1]["margins"].any()) is grows
+        assert bool(run.margins.any()) is grows
 
 
 @pytest.mark.parametrize("attention", ["relu", "softmax"])
@@ -270,13 +270,17 @@ def test_relu_is_dead_without_the_nudge():
 def test_a_token_that_is_never_a_label_is_never_likely(attention, alpha):
     task = Recall(**SMALL, alpha=alpha)
     build = partial(Layer, attention=attention)
-    run = train(task, free(task), build, eta=0.2, steps=60, batch=32, seed=1, test=50, record=[0, 5, 20, 60])
     drawn = task.sample(200, seeded(5), unseen=True)
-    for values in run.values:
-        likely = torch.softmax(build(**values)(drawn.tokens), 1)
-        never = [*range(3), *range(5, 11), *([] if alpha else [11])]
-        assert float(likely[:, never].max()) <= 1 / 12 + 1e-12  # rounding
-    assert float(likely[:, 3:5].max()) > 0.3  # what is a label is not held down
+    never = [*range(3), *range(5, 11), *([] if alpha else [11])]
+
+    def likely(**parameters):
+        chances = torch.softmax(build(**parameters)(drawn.tokens), 1)
+        return {"never": chances[:, never].max(), "outputs": chances[:, 3:5].max()}
+
+    options = {"eta": 0.2, "steps": 60, "batch": 32, "seed": 1, "test": 50, "record": [0, 5, 20, 60]}
+    run = train(task, free(task), build, **options, watch=likely)
+    assert run.never.max() <= 1 / 12 + 1e-12  # rounding
+    assert run.outputs[-1] > 0.3  # what is a label is not held down
     assert run.unseen[-1] >= (1 - (alpha or 0)) * math.log(12)
 
 

@@ -289,13 +289,13 @@ def test_training_follows_the_loss_of_the_layer():
     """The recorded loss and distance are those of the heads that are returned; the gradient is the loss's."""
     target, moment = torch.stack([layer(s, 2).p for s in range(3)]), la.gaussian_moment(2, 3)
     generator = torch.Generator().manual_seed(0)
-    run = la.train_heads(target, moment, 2, 7, eta=0.01, generator=generator, record=3)
+    run = la.train_heads(target, moment, 2, 7, eta=0.01, generator=generator, record=[0, 3, 6, 7])
     assert run.t.tolist() == [0, 3, 6, 7]
     assert run.loss.shape == run.p_distance.shape == (4, 3)
     for i in range(3):
         error = la.LinearAttention(run.V[i], run.Q[i]).p - target[i]
-        assert torch.allclose(run.loss[-1, i], 0.5 * ((error @ moment) * error).sum())
-        assert torch.allclose(run.p_distance[-1, i], error.norm())
+        assert run.loss[-1, i] == pytest.approx(0.5 * ((error @ moment) * error).sum().item(), rel=1e-10)
+        assert run.p_distance[-1, i] == pytest.approx(error.norm().item(), rel=1e-10)
 
 
 def test_training_takes_adams_steps():
@@ -320,8 +320,23 @@ def test_each_run_has_its_own_moment():
     moments = torch.stack([la.gaussian_moment(2, 2), la.gaussian_moment(2, 9)])
     both = la.train_heads(target, moments, 1, 5, eta=0.01, generator=torch.Generator().manual_seed(0))
     first = la.train_heads(target, moments[0], 1, 5, eta=0.01, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(both.loss[:, 0], first.loss[:, 0])
-    assert not torch.allclose(both.loss[:, 1], first.loss[:, 1])
+    assert both.loss[:, 0] == pytest.approx(first.loss[:, 0], rel=1e-10)
+    assert both.loss[:, 1] != pytest.approx(first.loss[:, 1], rel=1e-3)
+
+
+@pytest.mark.parametrize("runs", [(), (3,)])
+def test_slopes_are_those_of_the_loss(runs):
+    """Autograd of the layer's own p(Θ), target by target; 1e-10: rounding of sums of order 100."""
+    A, B = (normal(seed, *runs, 2, 9).requires_grad_() for seed in (1, 2))
+    target, moment = normal(3, *runs, 3, 18), la.gaussian_moment(3, 4)
+    loss, to = la.slopes(target, moment)(A.detach(), B.detach())
+    T = torch.einsum("...hx,...hy->...xy", A, B).reshape(*runs, 3, 27)
+    error = T @ la.unfolding(3) - target
+    expected = 0.5 * torch.einsum("...i,ij,...j->", error, moment, error)
+    expected.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-12)
+    torch.testing.assert_close(to["A"], A.grad, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(to["B"], B.grad, rtol=1e-10, atol=1e-10)
 
 
 # Automata
@@ -377,6 +392,9 @@ ADAM = {"eta": 0.01, "generator": torch.Generator()}
         (ValueError, lambda: la.train_heads(P2, torch.eye(6), 0, 1, **ADAM), ["heads", "0"]),
         (ValueError, lambda: la.train_heads(P2, torch.eye(6), 1, -1, **ADAM), ["steps", "-1"]),
         (ValueError, lambda: la.train_heads(P2, torch.eye(6), 1, 1, **(ADAM | {"eta": 0})), ["eta", "0"]),
+        (ValueError, lambda: la.train_heads(P2, torch.eye(6), 1, 3, **ADAM, record=[4]), ["record", "3", "4"]),
+        (ValueError, lambda: la.slopes(P2[..., :5], torch.eye(5)), ["p", "6", "5"]),
+        (ValueError, lambda: la.slopes(P2, torch.eye(5)), ["moment", "6 × 6", "5 × 5"]),
         (ValueError, lambda: la.gaussian_moment(2, 0), ["n", "0"]),
         (ValueError, lambda: la.key_value_moment(1.5), ["unitary", "1.5"]),
         (ValueError, lambda: la.key_value_inputs(0, 0.5, generator=torch.Generator()), ["samples", "0"]),

@@ -13,9 +13,8 @@ to c/A. Everything is derived in the chapter `neighbours/group-sparse-classifica
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +22,8 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import brentq, root
 from torch import Tensor
 
-from .. import checks
+from .. import checks, descent
+from ..descent import Run
 
 PULL = 1 / math.sqrt(2 * math.pi)  # ½ E|h|: how hard a Gaussian label pulls at ⟨B, B*⟩
 BOUNDARY = math.sqrt(2 / math.pi) * math.pi**2 / 12  # c: density of |h| at zero times ∫₀^∞ log(1 + e^{−m}) dm
@@ -39,6 +39,7 @@ def _half_normal_nodes(panels: int = 40, order: int = 12, top: float = 14.0) -> 
 
 
 _H, _WEIGHT = _half_normal_nodes()
+_H_WEIGHT = _H * _WEIGHT
 
 
 def boundary_loss(A):
@@ -50,8 +51,7 @@ def boundary_loss(A):
     >>> float(boundary_loss(0.0).round(6)), float((1000 * boundary_loss(1000.0)).round(6)), round(BOUNDARY, 6)
     (0.693147, 0.656233, 0.656234)
     """
-    A = _norms(A)
-    return np.logaddexp(0, -A[..., None] * _H) @ _WEIGHT
+    return _boundary(_norms(A))[0]
 
 
 def boundary_slope(A):
@@ -60,9 +60,13 @@ def boundary_slope(A):
     >>> float((boundary_slope(0.0) + PULL).round(12)), float((-1e6 * boundary_slope(1000.0)).round(4))
     (0.0, 0.6562)
     """
-    A = _norms(A)
-    m = A[..., None] * _H
-    return -np.exp(-np.logaddexp(0, m)) @ (_H * _WEIGHT)
+    return _boundary(_norms(A))[1]
+
+
+def _boundary(A) -> tuple:
+    """`boundary_loss` and `boundary_slope`, which share e^{−A|h|}."""
+    e = np.exp(-np.asarray(A)[..., None] * _H)
+    return np.log1p(e) @ _WEIGHT, -(e / (1 + e)) @ _H_WEIGHT
 
 
 def _norms(A) -> np.ndarray:
@@ -83,16 +87,27 @@ def population_loss(B, B_star, flip: float = 0.0) -> float:
     (0.69314718056, 0.69314718056)
     """
     B, B_star, flip = _problem(B, B_star, flip)
-    return _loss(B, B_star, flip)
+    return _loss_and_gradient(B, B_star, flip)[0]
 
 
-def population_gradient(B, B_star, flip: float = 0.0) -> Tensor:
-    """dL/dB of `population_loss`, d × D: Λ'(A) B/A − (1 − 2ε)B*/√(2π).
+def slopes(B_star, flip: float = 0.0) -> Callable:
+    """B ↦ (`population_loss`, {"B": its gradient}), for `descent.descend`: logistic regression, B of any rank.
 
-    Λ'(A) = 1/√(2π) plus the slope of the boundary loss at A, see `boundary_slope`. Errors as in `population_loss`.
+    dL/dB = Λ'(A) B/A − (1 − 2ε)B*/√(2π); Λ'(A) = 1/√(2π) plus the slope of the boundary loss at A, see
+    `boundary_slope`. Errors as in `population_loss`.
+
+    >>> B_star = torch.tensor([[1.0, 0.0]])
+    >>> run = descent.descend(slopes(B_star), {"B": torch.ones(1, 2)}, eta=1.0, steps=500)
+    >>> round(error_rate(run.B, B_star), 3)
+    0.0
     """
-    B, B_star, flip = _problem(B, B_star, flip)
-    return _gradient(B, B_star, flip)
+    _, B_star, flip = _problem(B_star, B_star, flip)
+
+    def of(B):
+        loss, to_B = _loss_and_gradient(B, B_star, flip)
+        return loss, {"B": to_B}
+
+    return of
 
 
 def _problem(B, B_star, flip):
@@ -104,17 +119,14 @@ def _problem(B, B_star, flip):
     return B, B_star, checks.real("flip", flip, least=0.0, most=0.5)
 
 
-def _loss(B, B_star, flip) -> float:
-    A, along = float(B.norm()), float((B * B_star).sum())
-    rest = float((B - along * B_star).square().sum())  # A − along without cancellation, where along > 0
+def _loss_and_gradient(B, B_star, flip) -> tuple[float, Tensor]:
+    A, along = float(B.norm()), float(B.ravel() @ B_star.ravel())
+    rest = float((B - along * B_star).norm()) ** 2  # A − along without cancellation, where along > 0
     short = rest / (A + along) if along > 0 else A - along
-    return float(boundary_loss(A)) + PULL * (short + 2 * flip * along)
-
-
-def _gradient(B, B_star, flip) -> Tensor:
-    A = float(B.norm())
-    per_norm = (PULL + float(boundary_slope(A))) / A if A > 1e-8 else 0.25  # E h²/4 at zero
-    return per_norm * B - (1 - 2 * flip) * PULL * B_star
+    loss, slope = _boundary(A)
+    per_norm = (PULL + float(slope)) / A if A > 1e-8 else 0.25  # E h²/4 at zero
+    to_B = per_norm * B - (1 - 2 * flip) * PULL * B_star
+    return float(loss) + PULL * (short + 2 * flip * along), to_B
 
 
 def error_rate(B, B_star) -> float:
@@ -133,88 +145,63 @@ def error_rate(B, B_star) -> float:
     return float(2 * torch.atan2((B - B_star).norm(), (B + B_star).norm()) / math.pi)
 
 
-class LayerRun(NamedTuple):
-    """Aligned arrays: `t` (steps), `loss`, `v_norm` |v₁|, `cosine` of v₁ and v*, `attention`, the mean score on j*.
-
-    And the final `v`, `W` and, for position-only runs, `S` D × D (None for the full layer, whose scores vary).
-    """
-
-    t: np.ndarray
-    loss: np.ndarray
-    v_norm: np.ndarray
-    cosine: np.ndarray
-    attention: np.ndarray
-    v: Tensor
-    W: Tensor
-    S: Tensor | None
-
-
 def descend(
     B_star, eta: float, steps: int, *, code_norm: float = 1.0, flip: float = 0.0, record: Iterable[int] | None = None
-) -> LayerRun:
+) -> Run:
     """Gradient descent from zero on the exact loss of the position-only layer: full v (d) and full logits (D × D).
 
-    `B_star` d × D of norm 1; `code_norm` ρ = ‖p_j‖ > 0: codes ρ·(orthonormal) make the step on the logits ηρ⁴.
-    `record`: steps to keep, every one by default. Cosine and attention refer to the top singular pair of B* (v* and
-    e_{j*} for rank one). Returns W as logits. Raises as `population_loss`, and for η ≤ 0, ρ ≤ 0, steps < 0.
+    `B_star` d × D of norm 1; `code_norm` ρ = ‖p_j‖ ≥ 0: codes ρ·(orthonormal) make the step on the logits ηρ⁴.
+    `record` as in `descent.descend`. Columns: `t`, `loss`, `v_norm` |v|, and, for the top singular pair of B* (v* and
+    e_{j*} for rank one), `cosine` of v and v* and `support_mass`, the mean score on j*. Weights: `v`, `logits`, `S`.
+    Raises as `population_loss` and `descent.descend`, and for η ≤ 0, ρ < 0.
 
     >>> run = descend([[0.0, 1.0, 0.0]], eta=0.5, steps=200, code_norm=2.0)
-    >>> run.S.shape, bool(run.attention[-1] > 0.9)
+    >>> run.S.shape, bool(run.support_mass[-1] > 0.9)
     (torch.Size([3, 3]), True)
     """
     _, B_star, flip = _problem(B_star, B_star, flip)
-    eta, rho = checks.real("eta", eta, above=0), checks.real("code_norm", code_norm, above=0)
-    steps = checks.integer("steps", steps, 0)
-    keep = None if record is None else {checks.integer("a step in record", t, 0) for t in record}
+    eta, rho = checks.real("eta", eta, above=0), checks.real("code_norm", code_norm, least=0)
     left, _, right = torch.linalg.svd(B_star)
-    v_star, j_star = left[:, 0], int(right[0].abs().argmax())
-    v, logits = B_star.new_zeros(len(B_star)), B_star.new_zeros(2 * B_star.shape[1:])
-    rows = []
-    for t in range(steps + 1):
+    j_star, S = int(right[0].abs().argmax()), None
+    v_star = left[:, 0] * right[0, j_star].sign()
+
+    def of_layer(v, logits):
+        nonlocal S
         S = torch.softmax(logits, dim=0)
         a = S.sum(1)
-        B = torch.outer(v, a)
-        if keep is None or t in keep:
-            norm = float(v.norm())
-            cosine = abs(float(v @ v_star)) / norm if norm > 0 else 0.0
-            rows.append((t, _loss(B, B_star, flip), norm, cosine, float(S[j_star].mean())))
-        if t < steps:
-            G = _gradient(B, B_star, flip)
-            to_S = (G.T @ v)[:, None]
-            v = v - eta * (G @ a)
-            logits = logits - eta * rho**4 * S * (to_S - (S * to_S).sum(0))
-    return _layer_run(rows, v, logits, torch.softmax(logits, dim=0))
+        loss, G = _loss_and_gradient(torch.outer(v, a), B_star, flip)
+        to_S = (G.T @ v)[:, None]
+        return loss, {"v": G @ a, "logits": S * (to_S - (S * to_S).sum(0))}
+
+    def watch(v, logits):
+        return _direction(v, v_star) | {"support_mass": float(S[j_star].mean())}
+
+    start = {"v": B_star.new_zeros(len(B_star)), "logits": B_star.new_zeros(2 * B_star.shape[1:])}
+    run = descent.descend(of_layer, start, {"v": eta, "logits": eta * rho**4}, steps, record=record, watch=watch)
+    return Run(run.columns, run.weights | {"S": S})
 
 
-def _layer_run(rows, v, W, S) -> LayerRun:
-    columns = np.array(rows, dtype=float).reshape(-1, 5).T
-    return LayerRun(columns[0].astype(int), *columns[1:].copy(), v, W, S)
-
-
-class ClassifierRun(NamedTuple):
-    """Aligned arrays: `t` (steps), `V` (v₁ = V v*), `gap` (log of a score on j* over one off it), `off` δ, `loss`."""
-
-    t: np.ndarray
-    V: np.ndarray
-    gap: np.ndarray
-    off: np.ndarray
-    loss: np.ndarray
+def _direction(v, v_star) -> dict:
+    norm = float(v.norm())
+    return {"v_norm": norm, "cosine": float(v @ v_star) / norm if norm > 0 else 0.0}
 
 
 @dataclass(frozen=True)
 class ClassifierScalars:
     """The two scalars of the position-only layer: v = V v*, and a gap between the scores on j* and the others.
 
-    With p = 1/(1 + (D−1)e^{−gap}), q = p e^{−gap}, s² = p² + (D−1)q², A = D V s and Λ' as in `population_gradient`,
+    With p = 1/(1 + (D−1)e^{−gap}), q = p e^{−gap}, s² = p² + (D−1)q², A = D V s and Λ' as in `slopes`,
 
         V⁺   = V − η D [ s Λ'(A) − (1−2ε) p/√(2π) ]
         gap⁺ = gap − (ηρ⁴/(D−1)) D V p(1−p) [ Λ'(A)(p−q)/s − (1−2ε)/√(2π) ].
 
-    D ≥ 2 groups, step η, `code_norm` ρ, label noise `flip` ε ∈ [0, ½). Raises ValueError otherwise.
+    D ≥ 2 groups, step η, `code_norm` ρ ≥ 0, label noise `flip` ε ∈ [0, ½). Raises ValueError otherwise. ρ = 0 keeps the
+    attention uniform; the laws need ρ > 0. A run has `t`, V as `C1`, `gap`, and what follows from them, computed when
+    it is read: `loss`, `support_mass` p, `off_support` δ.
     Source: derived in the chapter; equal to `descend` for every v*, j* and d.
 
     >>> scalars = ClassifierScalars(D=6, eta=0.1, code_norm=2.0)
-    >>> float(scalars.run(1000).V[-1].round(3)), float(scalars.V_law(1000).round(3))
+    >>> float(scalars.run(1000).C1[-1].round(3)), float(scalars.V_law(1000).round(3))
     (3.163, 3.201)
     """
 
@@ -226,7 +213,7 @@ class ClassifierScalars:
     def __post_init__(self):
         checks.integer("D", self.D, 2)
         checks.real("eta", self.eta, above=0)
-        checks.real("code_norm", self.code_norm, above=0)
+        checks.real("code_norm", self.code_norm, least=0)
         if checks.real("flip", self.flip, least=0.0, most=0.5) == 0.5:
             raise ValueError("flip must be less than 0.5: labels of pure noise teach nothing")
 
@@ -311,27 +298,21 @@ class ClassifierScalars:
         to_gap = self.code_norm**4 * D * V * p * q * (pull - push * (p - q) / s)  # 1 − p = (D−1) q
         return D * (pull * p - push * s), to_gap
 
-    def run(self, steps: int) -> ClassifierRun:
-        """The exact map, t = 0 … `steps`; about 20 µs a step. Raises FloatingPointError where it diverges."""
+    def run(self, steps: int) -> Run:
+        """The exact map, t = 0 … `steps`; about 15 µs a step. Raises FloatingPointError where it diverges."""
         steps = checks.integer("steps", steps, 0)
-        state = np.zeros((steps + 1, 2))
-        V = gap = 0.0
-        for t in range(1, steps + 1):
-            to_V, to_gap = self._force(V, gap)
-            V, gap = V + self.eta * to_V, gap + self.eta * to_gap
-            if not (abs(V) < 1e6 and gap > -300):  # e^{−gap} is about to overflow
-                raise FloatingPointError(
-                    f"the two scalars diverged at step {t}: V = {V:.3g}, gap = {gap:.3g} at eta = {self.eta:g}, "
-                    f"code_norm = {self.code_norm:g}; a smaller eta or shorter codes would hold"
-                )
-            state[t] = V, gap
-        return self._record(np.arange(steps + 1), *state.T)
+        V, gap = np.zeros(steps + 1), np.zeros(steps + 1)
+        for t in range(steps):
+            to_V, to_gap = self._force(V[t], gap[t])
+            V[t + 1], gap[t + 1] = V[t] + self.eta * to_V, gap[t] + self.eta * to_gap
+            _refuse_divergence(t + 1, V[t + 1], gap[t + 1], self.eta, self.code_norm)
+        return self._as_run(np.arange(steps + 1), V, gap)
 
-    def solve(self, times: Iterable[float], *, map_steps: int = 1000) -> ClassifierRun:
+    def solve(self, times: Iterable[float], *, map_steps: int = 1000) -> Run:
         """The record at `times` ≥ `map_steps`, any horizon: the map for `map_steps`, then its gradient flow.
 
         Flow and map differ by a relative O(1/t): a step late in training is small. The record is in increasing order.
-        Raises ValueError for earlier times.
+        Raises ValueError for earlier times, FloatingPointError where the flow cannot be solved.
 
         >>> scalars = ClassifierScalars(D=6, eta=0.1, code_norm=2.0)
         >>> float((scalars.solve([1e8]).loss[0] / scalars.loss_law(1e8)).round(4))
@@ -345,23 +326,43 @@ class ClassifierScalars:
 
         logs = np.log(np.maximum(times, 1.0))
         begin = math.log(max(map_steps, 1))
-        state = (start.V[-1], start.gap[-1])
+        state = (start.C1[-1], start.gap[-1])
         found = solve_ivp(
             flow, (begin, max(logs[-1], begin + 1e-9)), state, method="LSODA", t_eval=logs, rtol=1e-10, atol=1e-12
         )
-        return self._record(times, *found.y)
+        if not found.success:
+            raise FloatingPointError(f"the flow could not be solved: {found.message}")
+        return self._as_run(times, *found.y)
 
-    def _record(self, t, V, gap) -> ClassifierRun:
-        off = (self.D - 1) * self._scores(gap)[1]
-        return ClassifierRun(t, V, gap, off, self.loss(V, gap))
+    def _as_run(self, t, V, gap) -> Run:
+        return Run(
+            {
+                "t": t,
+                "C1": V,
+                "gap": gap,
+                "loss": lambda: self.loss(V, gap),
+                "support_mass": lambda: self._scores(gap)[0],
+                "off_support": lambda: (self.D - 1) * self._scores(gap)[1],
+            },
+            {},
+        )
 
 
-def margin_run(D: int, eta: float, code_norm: float, gamma: float, steps: int) -> ClassifierRun:
+def _refuse_divergence(step: int, V: float, gap: float, eta: float, code_norm: float):
+    if not (abs(V) < 1e6 and gap > -300):  # NaN, infinity, or e^{−gap} is about to overflow
+        raise FloatingPointError(
+            f"the two scalars diverged at step {step}: V = {V:.3g}, gap = {gap:.3g} at eta = {eta:g}, "
+            f"code_norm = {code_norm:g}; a smaller eta or shorter codes would hold"
+        )
+
+
+def margin_run(D: int, eta: float, code_norm: float, gamma: float, steps: int) -> Run:
     """The two scalars where ⟨x_{j*}, v*⟩ = ±γ instead of Gaussian: no density at the boundary, and a margin γ > 0.
 
     The other groups stay Gaussian, so a sample's margin is D V(pγ + q√(D−1) g), g ~ N(0, 1): one trapezoidal sum, which
-    converges geometrically. Late law: loss → 1/(ηD²γ²t) and V → ln(ηD²γ²t)/(Dγ). Raises ValueError for D < 2, and η,
-    `code_norm`, γ ≤ 0. Source: derived in the chapter.
+    converges geometrically. Late law: loss → 1/(ηD²γ²t) and V → ln(ηD²γ²t)/(Dγ). Columns as in `ClassifierScalars`.
+    Raises ValueError for D < 2, and η, `code_norm`, γ ≤ 0, FloatingPointError where it diverges.
+    Source: derived in the chapter.
 
     >>> run = margin_run(D=4, eta=0.1, code_norm=2.0, gamma=1.0, steps=5000)
     >>> float((run.loss[-1] * 0.1 * 4**2 * 5000).round(2))
@@ -369,30 +370,24 @@ def margin_run(D: int, eta: float, code_norm: float, gamma: float, steps: int) -
     """
     D, steps = checks.integer("D", D, 2), checks.integer("steps", steps, 0)
     eta, gamma = checks.real("eta", eta, above=0), checks.real("gamma", gamma, above=0)
-    to_logits = checks.real("code_norm", code_norm, above=0) ** 4
+    code_norm = checks.real("code_norm", code_norm, above=0)
     g = np.linspace(-9, 9, 181)
     weight = np.exp(-g * g / 2) / np.exp(-g * g / 2).sum()
     rows, V, gap = [], 0.0, 0.0
     for t in range(steps + 1):
+        _refuse_divergence(t, V, gap, eta, code_norm)
         x = math.exp(-gap)
         p = 1 / (1 + (D - 1) * x)
         q, noise = p * x, math.sqrt(D - 1) * g
-        m = D * V * (p * gamma + q * noise)
-        rows.append((t, V, gap, (D - 1) * q, weight @ np.logaddexp(0, -m)))
-        wrong = weight * np.exp(-np.logaddexp(0, m))  # −dL/dm, sample by sample
-        V += eta * D * (wrong @ (p * gamma + q * noise))
-        gap += eta * to_logits * D * rows[-1][1] * p * q * (wrong @ (gamma - noise / (D - 1)))
-    return ClassifierRun(*np.array(rows).T)
-
-
-def sine_codes(D: int) -> Tensor:
-    """D × D position codes p_j = (sin(jkπ/(D+1)))_k: orthogonal, ‖p_j‖² = (D+1)/2, so their norm grows with D.
-
-    >>> (sine_codes(3).T @ sine_codes(3)).round(decimals=6).diagonal().tolist()
-    [2.0, 2.0, 2.0]
-    """
-    k = torch.arange(1, checks.integer("D", D, 1) + 1, dtype=torch.float64)
-    return torch.sin(torch.outer(k, k) * math.pi / (D + 1))
+        per_V = D * (p * gamma + q * noise)
+        losses = np.logaddexp(0, -V * per_V)
+        rows.append((V, gap, p, weight @ losses))
+        wrong = weight * -np.expm1(-losses)  # −dL/dm, sample by sample: 1/(1 + e^m) for a margin m
+        to_gap = code_norm**4 * D * V * p * q * (wrong @ (gamma - noise / (D - 1)))
+        V, gap = V + eta * (wrong @ per_V), gap + eta * to_gap
+    V, gap, p, loss = np.array(rows).T
+    columns = {"t": np.arange(steps + 1), "C1": V, "gap": gap, "loss": loss, "support_mass": p}
+    return Run(columns | {"off_support": (D - 1) * p * np.exp(-gap)}, {})
 
 
 def layer(X: Tensor, v: Tensor, W: Tensor, P: Tensor) -> tuple[Tensor, Tensor]:
@@ -422,13 +417,15 @@ def train_layer(
     flip: float = 0.0,
     seed: int,
     record: Iterable[int] | None = None,
-) -> LayerRun:
+) -> Run:
     """The full layer trained from zero by gradient descent on fresh batches: `v` and `W`, all their blocks.
 
-    Shapes: `v_star` d of norm 1, `P` D × D; labels are flipped with probability `flip`. The recorded loss is the
-    batch's, and `attention` the mean over the batch. Raises ValueError for shapes and ranges.
+    Shapes: `v_star` d of norm 1, `P` D × D; labels are flipped with probability `flip`. `record` and the columns as in
+    `descend`, for v₁; but the loss is the batch's, and `support_mass` a mean over the batch. Weights: `v`, `W`.
+    Raises ValueError for shapes and ranges, FloatingPointError where it diverges.
 
-    >>> run = train_layer([1.0, 0.0], 0, sine_codes(3), eta=0.1, steps=20, seed=0, record=[20])
+    >>> from bilinear.positions import sines
+    >>> run = train_layer([1.0, 0.0], 0, sines(3), eta=0.1, steps=20, seed=0, record=[20])
     >>> run.v.shape, run.W.shape, bool(run.cosine[0] > 0.99)
     (torch.Size([5]), torch.Size([5, 5]), True)
     """
@@ -437,29 +434,25 @@ def train_layer(
     d, D = len(v_star), len(P)
     if checks.integer("position", position, 0) >= D:
         raise ValueError(f"position must be less than D = {D}, got {position}")
-    eta, steps = checks.real("eta", eta, above=0), checks.integer("steps", steps, 0)
+    eta = checks.real("eta", eta, above=0)
     batch, flip = checks.integer("batch", batch, 1), checks.real("flip", flip, least=0.0, most=0.5)
     generator = torch.Generator().manual_seed(checks.integer("seed", seed, 0))
-    keep = None if record is None else set(record)
-    v = torch.zeros(d + D, dtype=v_star.dtype, requires_grad=True)
-    W = torch.zeros(d + D, d + D, dtype=v_star.dtype, requires_grad=True)
-    rows = []
-    for t in range(steps + 1):
+    S = None
+
+    def loss(v, W):
+        nonlocal S
         X = torch.randn(batch, d, D, generator=generator, dtype=v_star.dtype)
         y = torch.sign(v_star @ X[:, :, position].T)
         y = torch.where(torch.rand(batch, generator=generator, dtype=y.dtype) < flip, -y, y) if flip else y
-        f, S = layer(X, v, W, P)
-        loss = torch.nn.functional.softplus(-y * f).mean()
-        if keep is None or t in keep:
-            norm = float(v[:d].detach().norm())
-            cosine = float(v[:d].detach() @ v_star) / norm if norm > 0 else 0.0
-            rows.append((t, float(loss.detach()), norm, cosine, float(S[:, position].mean().detach())))
-        if t < steps:
-            to_v, to_W = torch.autograd.grad(loss, (v, W))
-            with torch.no_grad():
-                v -= eta * to_v
-                W -= eta * to_W
-    return _layer_run(rows, v.detach(), W.detach(), None)
+        f, scores = layer(X, v, W, P)
+        S = scores.detach()
+        return torch.nn.functional.softplus(-y * f).mean()
+
+    def watch(v, W):
+        return _direction(v[:d], v_star) | {"support_mass": float(S[:, position].mean())}
+
+    start = {"v": v_star.new_zeros(d + D), "W": v_star.new_zeros(d + D, d + D)}
+    return descent.descend(descent.by_autograd(loss), start, eta, steps, record=record, watch=watch)
 
 
 def logistic_regression_error(n: int, features: int, C: float = 1.0) -> float:

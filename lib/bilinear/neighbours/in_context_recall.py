@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import checks
+from .. import checks, descent
+from ..descent import Run
 
 ATTENTION = ("linear", "relu", "softmax")
 
@@ -207,18 +208,6 @@ def losses(logits: Tensor, label: Tensor) -> Tensor:
     return torch.nn.functional.softplus(torch.logsumexp(others, dim=1), threshold=700)
 
 
-@dataclass(frozen=True, eq=False)
-class Run:
-    """A training run: recorded steps `t`, the `risk` on test sentences and on `unseen` outputs there, the parameters'
-    values at each of them, and the final `layer`."""
-
-    t: np.ndarray
-    risk: np.ndarray
-    unseen: np.ndarray
-    values: list[dict[str, Tensor]]
-    layer: Layer
-
-
 def train(
     task: Recall,
     start: Mapping[str, Tensor],
@@ -231,6 +220,7 @@ def train(
     data: Sentences | None = None,
     normalise: bool = True,
     record: Iterable[int] | None = None,
+    watch: Callable | None = None,
     test: int = 2000,
 ) -> Run:
     """Gradient descent on the cross-entropy, each parameter's gradient divided by that parameter's own norm.
@@ -238,8 +228,9 @@ def train(
     A *parameter* is an entry of `start`; `build(**parameters)` makes the layer. So {"margins": λ} takes one norm over
     all of λ, and one entry a trigger takes one norm each. A gradient that is exactly zero moves nothing. Each step uses
     a fresh `batch`, or the fixed sentences `data` in full. `normalise` False is plain gradient descent.
-    The risks are means over `test` sentences, drawn once; those with unseen outputs are the same but for the output.
-    Raises ValueError and TypeError for bad arguments, FloatingPointError where the loss is no longer finite.
+    `record` and `watch(**parameters)` as in `descent.descend`. Columns: `t`, the batch's `loss`, the `risk` on `test`
+    sentences drawn once, and the risk on `unseen` outputs: the same sentences but for the output. Weights: the
+    parameters, under their names. Raises as `descent.descend`.
 
     >>> task = Recall(N=12, H=8, triggers=2, outputs=3)
     >>> run = train(task, {"margins": torch.zeros(2).double()}, lambda margins: reparametrised(task, margins),
@@ -248,38 +239,30 @@ def train(
     ([0, 50], True)
     """
     checks.instance("task", task, Recall)
-    eta, steps = checks.real("eta", eta, above=0), checks.integer("steps", steps, 0)
-    seed, batch, test = (
-        checks.integer("seed", seed, 0),
-        checks.integer("batch", batch, 1),
-        checks.integer("test", test, 1),
-    )
-    keep = set(range(steps + 1)) if record is None else {checks.integer("a step in record", t, 0) for t in record}
-    if keep and max(keep) > steps:
-        raise ValueError(f"a step in record must be at most steps = {steps}, got {max(keep)}")
-    parameters = {name: checks.instance(f"{name} in start", w, Tensor).detach().clone() for name, w in start.items()}
+    eta, seed = checks.real("eta", eta, above=0), checks.integer("seed", seed, 0)
+    batch, test = checks.integer("batch", batch, 1), checks.integer("test", test, 1)
     generator = torch.Generator().manual_seed(seed)
-    tests = [task.sample(test, torch.Generator().manual_seed(2**32 + seed), unseen=unseen) for unseen in (False, True)]
-    rows, values = [], []
-    for t in range(steps + 1):
-        if t in keep:
-            with torch.no_grad():
-                rows.append((t, *(float(task.risk(build(**parameters), sentences)) for sentences in tests)))
-            values.append({name: w.clone() for name, w in parameters.items()})
-        if t == steps:
-            break
+    tests = {
+        name: task.sample(test, torch.Generator().manual_seed(2**32 + seed), unseen=name == "unseen")
+        for name in ("risk", "unseen")
+    }
+
+    def loss(**parameters):
         sentences = task.sample(batch, generator) if data is None else data
-        leaves = {name: w.requires_grad_() for name, w in parameters.items()}
-        loss = losses(build(**leaves)(sentences.tokens), sentences.label).mean()
-        if not math.isfinite(float(loss.detach())):
-            raise FloatingPointError(f"the run diverged at step {t}: loss = {float(loss):.3g} at eta = {eta:g}")
-        slopes = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
-        parameters = {
-            name: w.detach() if slope is None else w.detach() - eta * slope / _length(slope, normalise)
-            for (name, w), slope in zip(leaves.items(), slopes, strict=True)
-        }
-    columns = np.array(rows, dtype=float).reshape(-1, 3).T
-    return Run(columns[0].astype(int), columns[1], columns[2], values, build(**parameters))
+        return losses(build(**parameters)(sentences.tokens), sentences.label).mean()
+
+    slopes = descent.by_autograd(loss)
+
+    def normalised(**parameters):
+        value, to = slopes(**parameters)
+        return value, {name: slope / _length(slope) for name, slope in to.items()}
+
+    def risks(**parameters):
+        layer = build(**parameters)
+        found = {name: task.risk(layer, sentences) for name, sentences in tests.items()}
+        return found | (watch(**parameters) if watch else {})
+
+    return descent.descend(normalised if normalise else slopes, start, eta, steps, record=record, watch=risks)
 
 
 def free(task: Recall) -> dict[str, Tensor]:
@@ -383,7 +366,7 @@ def _inside(name: str, value) -> float:
     return value
 
 
-def _length(slope: Tensor, normalise: bool) -> Tensor | float:
-    """What a step is divided by: the norm, formed so that the squares of tiny slopes do not underflow."""
+def _length(slope: Tensor) -> Tensor | float:
+    """The norm, formed so that the squares of tiny slopes do not underflow; one where it is zero."""
     largest = slope.abs().max()
-    return largest * (slope / largest).norm() if normalise and largest > 0 else 1.0
+    return largest * (slope / largest).norm() if largest > 0 else 1.0

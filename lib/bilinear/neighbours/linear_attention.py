@@ -12,6 +12,7 @@ H(Z), and output_a = p_a · H(Z): p, d × ψ, is all that the outputs tell of th
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple
@@ -21,7 +22,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from .. import checks
+from .. import checks, descent
+from ..descent import Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,56 +281,71 @@ def learn(Z: Tensor, Y: Tensor, *, least_norm: bool = False) -> Fit:
     return Fit(from_lifted(T.reshape(d * d, d * d)), c * weight, certificate)
 
 
-class Training(NamedTuple):
-    """Aligned arrays: `t` (r,); `loss` and `p_distance` (r, runs); the final `V` and `Q`, runs × heads × d × d."""
+def slopes(p: Tensor, moment: Tensor) -> Callable:
+    """The exact loss ½ tr[(p(Θ) − p) E[H Hᵀ] (p(Θ) − p)ᵀ] and its slopes in the heads, for `descent.descend`.
 
-    t: np.ndarray
-    loss: Tensor
-    p_distance: Tensor
-    V: Tensor
-    Q: Tensor
+    Shapes: `p` (…, d, ψ), the target; `moment` ψ × ψ or (…, ψ, ψ); the tensors `A` and `B` (…, heads, d²) have the rows
+    vec(V_h) and vec(Q_h), so that T = AᵀB. Targets side by side have the sum of their losses.
+    Raises ValueError where ψ is not d²(d+1)/2, or not that of `moment`.
+
+    >>> target = LinearAttention(torch.eye(2)[None], torch.eye(2)[None]).p
+    >>> start = {name: 0.5 * torch.eye(2).reshape(1, 4) for name in "AB"}
+    >>> run = descent.descend(slopes(target, gaussian_moment(2, 4)), start, eta=0.001, steps=100)
+    >>> (run.A.T @ run.B)[0].round(decimals=3).tolist()
+    [1.0, 0.0, 0.0, 1.0]
+    """
+    d, psi = p.shape[-2:]
+    if psi != len(monomials(d)):
+        raise ValueError(f"p must have ψ = {len(monomials(d))} columns for d = {d}, got {psi}")
+    if tuple(moment.shape) not in ((psi, psi), (*p.shape[:-2], psi, psi)):
+        raise ValueError(f"moment must have shape {psi} × {psi}, got {' × '.join(map(str, moment.shape))}")
+    U, moment = unfolding(d).to(p), moment.to(p)
+    rows, size = p.shape[:-1], (*p.shape[:-2], d * d, d * d)
+
+    def of(A, B):
+        error = (A.mT @ B).reshape(*rows, -1) @ U - p
+        to_p = error @ moment
+        to_T = (to_p @ U.mT).reshape(size)
+        return 0.5 * (to_p.flatten() @ error.flatten()), {"A": B @ to_T.mT, "B": A @ to_T}
+
+    return of
 
 
-def train_heads(p: Tensor, moment: Tensor, heads: int, steps: int, *, eta: float, generator, record=50) -> Training:
-    """Adam on the heads, for the exact loss ½ tr[(p(Θ) − p) E[H Hᵀ] (p(Θ) − p)ᵀ], several runs at once.
+def train_heads(
+    p: Tensor, moment: Tensor, heads: int, steps: int, *, eta: float, generator, record: Iterable[int] | None = None
+) -> Run:
+    """Adam on the heads along `slopes`, several runs at once.
 
     Shapes: `p` runs × d × ψ, the targets; `moment` ψ × ψ or runs × ψ × ψ. Heads start with N(0, 1/d) entries;
-    `record`: keep every so many steps. Raises ValueError for shapes, FloatingPointError where it diverges.
+    `record` as in `descent.descend`. Columns: `t`, and `loss` and `p_distance`, one number a run. Weights: `V` and `Q`,
+    runs × heads × d × d. Raises ValueError for shapes, FloatingPointError where it diverges.
 
     >>> target = LinearAttention(torch.eye(2)[None], torch.eye(2)[None]).p[None]
     >>> generator = torch.Generator().manual_seed(0)
-    >>> run = train_heads(target, gaussian_moment(2, 4), 4, 500, eta=0.03, generator=generator)
+    >>> run = train_heads(target, gaussian_moment(2, 4), 4, 500, eta=0.03, generator=generator, record=[0, 500])
     >>> bool(run.loss[-1] < 1e-6 * run.loss[0])
     True
     """
     p = checks.array("p", p, ("runs", "d", "ψ"))
-    runs, d, psi = p.shape
-    if psi != len(monomials(d)):
-        raise ValueError(f"p must have ψ = {len(monomials(d))} columns for d = {d}, got {psi}")
-    moment = checks.array("moment", moment, (runs, psi, psi) if moment.ndim == 3 else (psi, psi), like=p)
-    heads, steps = checks.integer("heads", heads, 1), checks.integer("steps", steps, 0)
-    eta, record = checks.real("eta", eta, above=0), checks.integer("record", record, 1)
-    U = unfolding(d).to(p)
-    AB = torch.randn(2, runs, heads, d * d, generator=generator, dtype=p.dtype) / math.sqrt(d)  # vec(V_h), vec(Q_h)
-    AB.requires_grad_()
-    adam, kept = torch.optim.Adam([AB], lr=eta), []
-    with torch.no_grad():
-        for t in range(steps + 1):
-            A, B = AB
-            error = (A.mT @ B).reshape(runs, d, -1) @ U - p
-            slope = error @ moment  # dL/dp
-            if t % record == 0 or t == steps:
-                loss = 0.5 * (slope * error).sum((1, 2))
-                if not loss.isfinite().all():
-                    raise FloatingPointError(f"step {t}: the loss is not finite at eta = {eta:g}; take a smaller one")
-                kept.append((t, loss, error.square().sum((1, 2)).sqrt()))
-            to_T = (slope @ U.mT).reshape(runs, d * d, d * d)
-            AB.grad = torch.stack([B @ to_T.mT, A @ to_T])
-            if t < steps:
-                adam.step()
-    times, losses, distances = zip(*kept, strict=True)
-    V, Q = AB.detach().reshape(2, runs, heads, d, d)
-    return Training(np.array(times), torch.stack(losses), torch.stack(distances), V, Q)
+    runs, d, _ = p.shape
+    moment = checks.array("moment", moment, tuple(moment.shape), like=p)
+    of, U = slopes(p, moment), unfolding(d).to(p)
+    heads, eta = checks.integer("heads", heads, 1), checks.real("eta", eta, above=0)
+    start = torch.randn(2, runs, heads, d * d, generator=generator, dtype=p.dtype) / math.sqrt(d)
+
+    def of_both(AB):  # one tensor: Adam is twice as fast
+        loss, to = of(*AB)
+        return loss, {"AB": torch.stack([to["A"], to["B"]])}
+
+    def watch(AB):
+        error = (AB[0].mT @ AB[1]).reshape(runs, d, -1) @ U - p
+        loss = 0.5 * ((error @ moment) * error).sum((1, 2))
+        return {"loss": loss, "p_distance": error.square().sum((1, 2)).sqrt()}
+
+    adam = torch.optim.Adam
+    run = descent.descend(of_both, {"AB": start}, eta, steps, optimiser=adam, record=record, watch=watch)
+    V, Q = run.AB.reshape(2, runs, heads, d, d)
+    return Run(run.columns, {"V": V, "Q": Q})
 
 
 def gaussian_moment(d: int, n: int) -> Tensor:
