@@ -494,9 +494,15 @@ def _token_shape(teacher, student, inputs) -> tuple[int, int]:
         raise TypeError(f"teacher must be a Teacher or a function X → Y, got {type(teacher).__name__}")
     if isinstance(inputs, Tensor) and inputs.ndim == 3:
         return tuple(inputs.shape[1:])
-    if isinstance(getattr(student, "P", None), Tensor) and hasattr(student, "W_V"):
-        return student.W_V.shape[1], len(student.P)
-    raise ValueError("the sizes d and D are unknown: give a Teacher, a student with W_V and P, or a tensor of inputs")
+    if isinstance(getattr(student, "P", None), Tensor):
+        D = len(student.P)
+        if hasattr(student, "W_V"):
+            return student.W_V.shape[1], D
+        if hasattr(student, "W_V_tilde"):  # reads [X; P]
+            return student.W_V_tilde.shape[1] - D, D
+    raise ValueError(
+        "the sizes d and D are unknown: give a Teacher, a student of bilinear.students, or a tensor of inputs"
+    )
 
 
 def _generator(seed, student) -> torch.Generator:

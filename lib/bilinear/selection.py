@@ -7,10 +7,10 @@ orthonormal, the set is read from the input. Derived in the chapter `paper/token
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import combinations
-from math import comb, sqrt
+from math import comb
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from torch import Tensor
 from . import checks
 from .descent import Run
 from .scalar_dynamics import ScalarDynamics
+from .scores import SOFTMAX
 
 
 def all_sets(D: int, K: int) -> Tensor:
@@ -37,32 +38,45 @@ def all_sets(D: int, K: int) -> Tensor:
     return torch.zeros(len(members), D, dtype=torch.float64).scatter_(1, members, 1.0)
 
 
-def gradients(sets: Tensor, queries: Tensor, W_V: Tensor, W_KQ: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """(loss, dL/dW_V, dL/dW_KQ) of one query: the mean over the sets of ½E‖X 1_g/|g| − W_V X s‖², with no sampling.
+def slopes(sets, queries) -> Callable:
+    """The function (W_V, W_KQ) → (loss, {"W_V": dL/dW_V, "W_KQ": dL/dW_KQ}) that `descent.descend` takes.
 
-    Shapes: `sets` n × D of zeros and ones, no row empty; `queries` n × c; `W_V` d × d; `W_KQ` D × c. Returns a 0-dim
-    tensor and two of the weights' shapes. Assumes tokens with uncorrelated entries of mean 0 and variance 1.
-    Raises ValueError for shapes that do not meet and for NaN.
+    The loss is the mean over the sets of ½E‖X 1_g/|g| − W_V X s‖², without sampling. Slopes have the weights' shapes.
+    Shapes: `sets` n × D of zeros and ones, no row empty; `queries` n × c; `W_V` d × d; `W_KQ` D × c.
+    Assumes tokens with uncorrelated entries of mean 0 and variance 1.
+    Raises ValueError for shapes that do not meet, an empty set and NaN.
 
+    >>> from bilinear.descent import descend
     >>> sets = all_sets(4, 2)
-    >>> zero = torch.zeros(4, 4, dtype=torch.float64)                  # uniform scores: every set gets the same answer
-    >>> gradients(sets, sets, torch.eye(3), zero)[0].item()            # ½ d (1/K − 1/D)
+    >>> zero = {"W_V": torch.zeros(3, 3, dtype=torch.float64), "W_KQ": torch.zeros(4, 4, dtype=torch.float64)}
+    >>> slopes(sets, sets)(torch.eye(3), zero["W_KQ"])[0].item()      # uniform scores, ½ d (1/K − 1/D)
     0.375
+    >>> run = descend(slopes(sets, sets), zero, eta=0.5, steps=500)
+    >>> run.loss[[0, -1]].round(3).tolist()
+    [0.75, 0.014]
     """
     sets = checks.array("sets", sets, ("n", "D"))
-    D = sets.shape[1]
-    queries = checks.array("queries", queries, (len(sets), "c"), like=sets)
-    W_V = checks.array("W_V", W_V, ("d", "d"), like=sets)
-    W_KQ = checks.array("W_KQ", W_KQ, (D, queries.shape[1]), like=sets)
-    targets = sets / sets.sum(1, keepdim=True)
-    S = torch.softmax(queries @ W_KQ.T / sqrt(D), 1)  # n × D
-    on, length = (S * targets).sum(1).mean(), (S * S).sum(1).mean()  # s·s* and ‖s‖², averaged over the sets
-    W_sq, trace = W_V.square().sum(), W_V.trace()
-    loss = 0.5 * (len(W_V) * targets.square().sum(1).mean() - 2 * trace * on + W_sq * length)
-    to_W_V = length * W_V - on * torch.eye(len(W_V)).to(W_V)
-    to_S = W_sq * S - trace * targets
-    to_logits = S * (to_S - (S * to_S).sum(1, keepdim=True))  # softmax Jacobian
-    return loss, to_W_V, to_logits.T @ queries / (len(sets) * sqrt(D))
+    n, D = sets.shape
+    queries = checks.array("queries", queries, (n, "c"), like=sets)
+    sizes = sets.sum(1)
+    if not (sizes > 0).all():
+        raise ValueError(f"every set must have a token, got none in set {int((sizes <= 0).nonzero()[0])}")
+    targets = (sets / sizes[:, None]).T.contiguous()  # s*, D × n
+    target_sq = targets.square().sum(0).mean()
+
+    def of(W_V, W_KQ):
+        W_V = checks.array("W_V", W_V, ("d", "d"), like=sets)
+        W_KQ = checks.array("W_KQ", W_KQ, (D, queries.shape[1]), like=sets)
+        logits = W_KQ @ queries.T
+        S = SOFTMAX(logits)  # D × n
+        on, length = (S * targets).sum(0).mean(), (S * S).sum(0).mean()  # s·s* and ‖s‖², averaged over the sets
+        W_sq, trace = W_V.square().sum(), W_V.trace()
+        loss = 0.5 * (len(W_V) * target_sq - 2 * trace * on + W_sq * length)
+        to_W_V = length * W_V - on * torch.eye(len(W_V)).to(W_V)
+        to_logits = SOFTMAX.pull_back(logits, S, W_sq * S - trace * targets)
+        return loss, {"W_V": to_W_V, "W_KQ": to_logits @ queries / n}
+
+    return of
 
 
 @dataclass(frozen=True)

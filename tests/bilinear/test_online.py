@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from bilinear import descent
-from bilinear.activations import Activation
+from bilinear.activations import IDENTITY, Activation
 from bilinear.population import gradients
-from bilinear.students import PositionOnlyTransformer
+from bilinear.students import FullTransformer, PositionOnlyTransformer, SeparateTransformer
 from bilinear.teachers import Teacher, convolution
 
 from .cases import SLOPES, normal, orthogonal, scattered, task
@@ -268,3 +268,22 @@ def test_sampled_runs_follow_the_teachers_dtype(kind, dtype):
     run = getattr(descent, kind)(teacher, 0.1, 3, seed=0, P=orthogonal(1, 12).to(dtype), **size)
     assert {run.W_V.dtype, run.W_KQ.dtype, run.S.dtype} == {dtype}
     assert {run.excess_loss.dtype, run.cosine.dtype, run.support_mass.dtype} == {np.dtype(np.float64)}
+
+
+@pytest.mark.parametrize("kind", [PositionOnlyTransformer, FullTransformer, SeparateTransformer])
+def test_a_rule_takes_its_sizes_from_the_student(kind):
+    """Labels by any function of X: d and D are the student's, whatever its layer."""
+    seen, (M, d, D) = set(), (2, 3, 5)
+
+    def rule(X):
+        seen.add(tuple(X.shape))
+        return X[:, :M]
+
+    run = descent.online(rule, 0.05, 20, seed=0, batch=7, noise=0.0, student=kind(M, d, D, IDENTITY))
+    assert seen == {(1000, d, D), (7, d, D)}
+    assert run.excess_loss[-1] < run.excess_loss[0]
+
+
+def test_a_rule_without_sizes():
+    with pytest.raises(ValueError, match="the sizes d and D are unknown"):
+        descent.online(torch.relu, 0.05, 20, seed=0, student=torch.nn.Linear(3, 3))

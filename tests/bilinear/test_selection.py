@@ -1,4 +1,4 @@
-"""One query: gradients against autograd on drawn tokens' moments, the two scalars against all sets, the width bound."""
+"""One query: slopes against autograd on drawn tokens' moments, the two scalars against all sets, the width bound."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ import torch
 from bilinear import descent, laws
 from bilinear.activations import IDENTITY
 from bilinear.floors import width_bound
-from bilinear.selection import OneQuery, all_sets, gradients
+from bilinear.selection import OneQuery, all_sets, slopes
 from bilinear.teachers import Teacher, token_selection
 
 from .cases import normal
@@ -26,26 +26,20 @@ def matrix_loss(sets, queries, W_V, W_KQ):
 
 
 @pytest.mark.parametrize("columns", ["constant", "codes"])
-def test_gradients_are_autograds(columns):
+def test_slopes_are_autograds(columns):
     sets = all_sets(D, K)
     queries = torch.ones(len(sets), 1).to(sets) if columns == "constant" else sets @ normal(3, D, 5)
     W_V, W_KQ = normal(0, d, d).requires_grad_(), normal(1, D, queries.shape[1]).requires_grad_()
     loss = matrix_loss(sets, queries, W_V, W_KQ)
     want = torch.autograd.grad(loss, (W_V, W_KQ))
-    got = gradients(sets, queries, W_V.detach(), W_KQ.detach())
-    torch.testing.assert_close(got[0], loss.detach(), rtol=1e-12, atol=0)  # rounding
-    for mine, theirs in zip(got[1:], want, strict=True):
+    found, got = slopes(sets, queries)(W_V.detach(), W_KQ.detach())
+    torch.testing.assert_close(found, loss.detach(), rtol=1e-12, atol=0)  # rounding
+    for mine, theirs in zip((got["W_V"], got["W_KQ"]), want, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-14)  # rounding
 
 
-def descend(sets, queries, eta, steps):
-    W_V, W_KQ, losses = torch.zeros(d, d).to(sets), torch.zeros(D, queries.shape[1]).to(sets), []
-    for _ in range(steps + 1):
-        loss, to_W_V, to_W_KQ = gradients(sets, queries, W_V, W_KQ)
-        losses.append(loss.item())
-        last = W_V, W_KQ
-        W_V, W_KQ = W_V - eta * to_W_V, W_KQ - eta * to_W_KQ
-    return np.array(losses), *last
+def from_zero(columns):
+    return {"W_V": torch.zeros(d, d).double(), "W_KQ": torch.zeros(D, columns).double()}
 
 
 @pytest.mark.parametrize("reads_set", [False, True])
@@ -53,13 +47,13 @@ def test_matrices_follow_the_two_scalars(reads_set):
     sets = all_sets(D, K) if reads_set else torch.tensor([[0.0, 1, 0, 0, 1, 0]]).double()
     queries = sets if reads_set else torch.ones(1, 1).double()
     one = OneQuery(D, K, d, 0.5, reads_set)
-    losses, W_V, W_KQ = descend(sets, queries, 0.5, 600)
+    matrices = descent.descend(slopes(sets, queries), from_zero(queries.shape[1]), 0.5, 600)
     run = one.run(600)
-    np.testing.assert_allclose(losses, run.excess_loss, rtol=1e-10)  # rounding over 600 steps: 1e-13 measured
-    torch.testing.assert_close(W_V, run.C1[-1] * torch.eye(d).double(), rtol=0, atol=1e-10)
+    np.testing.assert_allclose(matrices.loss, run.excess_loss, rtol=1e-10)  # rounding over 600 steps: 1e-13 measured
+    torch.testing.assert_close(matrices.W_V, run.C1[-1] * torch.eye(d).double(), rtol=0, atol=1e-10)
     alpha = run.gap[-1] * D**0.5
     want = torch.eye(D).double() - 1 / D if reads_set else sets.T - K / D
-    torch.testing.assert_close(W_KQ, alpha * want, rtol=0, atol=1e-10)
+    torch.testing.assert_close(matrices.W_KQ, alpha * want, rtol=0, atol=1e-10)
     assert run.gap[-1] > 2 * np.log(2)  # half of the attention is on the set at ln r = ln 2
     # the path is what W_KQ moves for a unit of gap: the form above at gap 1
     assert one.path == pytest.approx((D * want.square().sum()).item(), rel=1e-12)
@@ -69,13 +63,9 @@ def test_all_queries_together_are_one_query_whose_values_learn_D_times_as_fast()
     """The D columns share W_V, whose gradient is the sum of theirs; each moves its own scores."""
     eta, steps = 0.1, 500
     full = descent.population(token_selection(d, D, [1, 4]), eta, steps)
-    sets, one = torch.tensor([[0.0, 1, 0, 0, 1, 0]]).double(), torch.ones(1, 1).double()
-    W_V, W_KQ, losses = torch.zeros(d, d).to(one), torch.zeros(D, 1).to(one), []
-    for _ in range(steps + 1):
-        loss, to_W_V, to_W_KQ = gradients(sets, one, W_V, W_KQ)
-        losses.append(D * loss.item())
-        W_V, W_KQ = W_V - D * eta * to_W_V, W_KQ - eta * to_W_KQ
-    np.testing.assert_allclose(full.excess_loss, losses, rtol=1e-10)  # rounding
+    alone = slopes(torch.tensor([[0.0, 1, 0, 0, 1, 0]]).double(), torch.ones(1, 1))
+    one = descent.descend(alone, from_zero(1), {"W_V": D * eta, "W_KQ": eta}, steps)
+    np.testing.assert_allclose(full.excess_loss, D * one.loss, rtol=1e-10)  # rounding
     assert full.support_mass[-1] > 0.6  # attention has switched on
 
 
@@ -91,12 +81,11 @@ def test_a_set_drawn_afresh_acts_as_noise():
     """Position-only attention cannot read the set: its gradient is a uniform teacher's, and a constant is added."""
     sets = all_sets(D, K)
     W_V, W_KQ = normal(0, d, d), normal(1, D, 1)
-    loss, *found = gradients(sets, torch.ones(len(sets), 1).double(), W_V, W_KQ)
-    blind = torch.ones(1, D).double()
-    uniform, *want = gradients(blind, torch.ones(1, 1).double(), W_V, W_KQ)
+    loss, found = slopes(sets, torch.ones(len(sets), 1))(W_V, W_KQ)
+    uniform, want = slopes(torch.ones(1, D).double(), torch.ones(1, 1))(W_V, W_KQ)
     assert (loss - uniform).item() == pytest.approx(0.5 * d * (1 / K - 1 / D), rel=1e-12)
-    for mine, theirs in zip(found, want, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-14)
+    for name in want:
+        torch.testing.assert_close(found[name], want[name], rtol=1e-10, atol=1e-14)
     assert Teacher(torch.eye(d), torch.full((D, D), 1 / D), IDENTITY).K == D
 
 
@@ -131,10 +120,9 @@ def test_width_bound_is_attained_by_the_best_first_layer():
         (lambda: OneQuery(4, 2, 0, 0.1), "d must be at least 1, got 0"),
         (lambda: OneQuery(4, 2, 1, 0.0), "eta must be greater than 0, got 0"),
         (lambda: width_bound(4, 2, 1, -1), "width must be at least 0, got -1"),
-        (
-            lambda: gradients(all_sets(3, 1), torch.ones(2, 1), torch.eye(2), torch.zeros(3, 1)),
-            "queries .* 3 × c, got 2",
-        ),
+        (lambda: slopes(all_sets(3, 1), torch.ones(2, 1)), "queries .* 3 × c, got 2"),
+        (lambda: slopes([[1.0, 0.0], [0.0, 0.0]], torch.ones(2, 1)), "every set must have a token, got none in set 1"),
+        (lambda: slopes(all_sets(3, 1), torch.ones(3, 1))(torch.eye(2), torch.zeros(3, 2)), "W_KQ .* 3 × 1, got 3 × 2"),
     ],
 )
 def test_wrong_arguments(action, told):
