@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 from IPython.display import display
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
@@ -15,7 +16,41 @@ from matplotlib.image import AxesImage
 plt.style.use(Path(__file__).with_suffix(".mplstyle"))
 FOREGROUND = "#010203"  # stands for the page's own text colour: `show` writes it as `currentColor`
 COLOURS = plt.rcParams["axes.prop_cycle"].by_key()["color"]
+MARKERS = "os^vDP"
 THEORY = {"color": FOREGROUND, "linestyle": (0, (5, 3)), "linewidth": 1.4, "zorder": 3}
+
+
+def heat(ax, matrix, *, top: float = 1.0, label: str | None = None, ticks=()) -> None:
+    """A matrix as a heat map: square, dark at 0, bright at `top`; a colour bar where it has a `label`.
+
+    `ticks`: where the axes have numbers, or a pair (x, y) of such lists; none by default.
+    """
+    import seaborn  # takes longer to import than everything else here
+
+    bar = {"cbar": label is not None, "cbar_kws": {"label": label}}
+    seaborn.heatmap(np.asarray(matrix), vmin=0, vmax=top, square=True, ax=ax, **bar)
+    across, down = ticks if isinstance(ticks, tuple) and ticks else (ticks, ticks)
+    ax.set(xticks=across, yticks=down, xticklabels=across, yticklabels=down)
+
+
+def decay(ax, lines: dict, dots: dict | None = None, laws: dict | None = None, **labels) -> None:
+    """Curves that fall, in log-log: what was computed as a line, what was sampled as dots, laws dashed.
+
+    `lines`, `dots`, `laws`: {name: (x, y)}; a name has one colour and one marker, and stands once in the legend.
+    `labels` go to `ax.set`: xlabel, ylabel.
+    """
+    dots, laws = dots or {}, laws or {}
+    for number, name in enumerate(dict.fromkeys([*lines, *dots])):
+        style = {"color": COLOURS[number % len(COLOURS)], "label": name}
+        if name in lines:
+            ax.plot(*lines[name], **style)
+            style.pop("label")
+        if name in dots:
+            ax.plot(*dots[name], MARKERS[number % len(MARKERS)], markersize=4, **style)
+    for number, law in enumerate(laws.values()):
+        ax.plot(*law, **THEORY, label=None if number else next(iter(laws)))
+    ax.set(xscale="log", yscale="log", **labels)
+    ax.legend(fontsize=8)
 
 
 def svg(fig: Figure, alt: str) -> str:

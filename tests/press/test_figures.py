@@ -111,3 +111,32 @@ def test_glue_keeps_plain_numbers_and_prints_them(monkeypatch, capsys):
     assert glued == {"slope": 0.5, "steps": 12000, "name": "ReLU"}
     assert [type(value) for value in glued.values()] == [float, int, str]
     assert capsys.readouterr().out == "slope = 0.5\nsteps = 12,000\nname = ReLU\n"
+
+
+def test_a_heat_map_is_dark_at_zero_and_square():
+    fig, ax = plt.subplots()
+    figures.heat(ax, [[0.0, 0.2], [0.5, 0.0]], top=0.5, ticks=([1], [0, 2]))
+    mesh = ax.collections[0]
+    assert mesh.get_clim() == (0, 0.5)
+    assert ax.get_aspect() == 1
+    assert [list(ax.get_xticks()), list(ax.get_yticks())] == [[1], [0, 2]]
+    assert len(fig.axes) == 1
+    figures.heat(fig.add_subplot(), [[1.0]], label="score")
+    assert fig.axes[-1].get_ylabel() == "score"  # the colour bar
+    plt.close(fig)
+
+
+def test_curves_that_fall_with_their_dots_and_laws():
+    fig, ax = plt.subplots()
+    x = np.array([1.0, 2.0, 4.0])
+    lines = {"one": (x, 1 / x), "two": (x, 2 / x)}
+    laws = {"law": (x, 3 / x), "its other half": (x, 4 / x)}
+    figures.decay(ax, lines, {"two": (x, 2.1 / x), "three": (x, x)}, laws, xlabel="steps")
+    one, two, dots, three, law, other = ax.lines
+    assert two.get_color() == dots.get_color() != one.get_color() != three.get_color()
+    assert dots.get_linestyle() == "None"
+    assert law.get_color() == other.get_color() == figures.FOREGROUND
+    assert [text.get_text() for text in ax.get_legend().texts] == ["one", "two", "three", "law"]
+    assert (ax.get_xscale(), ax.get_yscale(), ax.get_xlabel()) == ("log", "log", "steps")
+    np.testing.assert_array_equal(other.get_ydata(), 4 / x)
+    plt.close(fig)
