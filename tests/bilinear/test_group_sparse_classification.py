@@ -242,6 +242,22 @@ def test_layer_by_its_definition():
         assert f[n].item() == pytest.approx(sum((v @ Z @ s).item() for s in columns), abs=1e-12)
 
 
+@pytest.mark.parametrize("flip", [0.0, 0.3, 0.5])
+def test_labels_of_either_sign_are_flipped(flip):
+    """One step from zero is η/2 times the mean of y Σ_k z_k: (1−2ε)√(2/π) v* in the tokens, and the labels' mean in P.
+
+    Were only one sign flipped, the labels would have a mean of ε. Four standard errors, each entry.
+    """
+    v_star, D, batch, eta = torch.tensor([0.6, 0.8], dtype=torch.float64), 3, 200_000, 0.1
+    run = train_layer(v_star, 1, sines(D), eta, 1, batch=batch, flip=flip, seed=0, record=[])
+    in_tokens, in_codes = (2 / eta * run.v).split([2, D])
+    error = (D / batch) ** 0.5
+    expected = (1 - 2 * flip) * (2 / math.pi) ** 0.5 * v_star
+    assert (in_tokens - expected).abs().max() < 4 * error
+    labels_mean = in_codes / sines(D).sum(1).where(sines(D).sum(1).abs() > 1e-9, torch.inf)
+    assert labels_mean.abs().max() < 4 / batch**0.5
+
+
 def test_sines():
     P = sines(7)
     assert torch.allclose(P.T @ P, 4 * torch.eye(7, dtype=torch.float64), atol=1e-12)

@@ -80,6 +80,31 @@ def dense_logits(embed, embed_before, V, W, F, tokens, attention, kappa, nudge):
     return embed.T @ V @ phi + embed.T @ F @ (x[-1] + kappa * phi)
 
 
+def test_either_pair_may_come_first_and_the_noise_is_the_label_as_often_as_it_should():
+    """In half of the sentences the output's pair stands before the noise token's; α of the labels are τ."""
+    task, n = Recall(**SMALL, alpha=0.3), 4000
+    tokens, label, output = (lambda s: (s.tokens, s.label, s.output))(task.sample(n, seeded()))
+    first_output = (tokens[:, :-1] == output[:, None]).double().argmax(1)
+    first_noise = (tokens[:, :-1] == task.noise).double().argmax(1)
+    assert abs((first_output < first_noise).double().mean() - 0.5) < 4 * 0.5 / n**0.5
+    assert abs((label == task.noise).double().mean() - 0.3) < 4 * (0.3 * 0.7 / n) ** 0.5
+    for place in (first_output, first_noise):  # every place is used, from the second token to the last but one
+        assert place.unique().tolist() == list(range(1, task.H - 1))
+
+
+def test_the_seed_decides_on_the_test_sentences():
+    """Another seed, other sentences: another risk of the same layer; the same seed, the same risk."""
+    task, start = Recall(**SMALL), {"margins": torch.tensor([0.3, 1.0, 2.0], dtype=torch.float64)}
+
+    def risk(seed):
+        options = {"eta": 0.1, "steps": 0, "seed": seed, "test": 50}
+        return train(task, start, lambda margins: reparametrised(task, margins), **options).risk[0]
+
+    risks = [risk(seed) for seed in range(5)]
+    assert len(set(risks)) > 1
+    assert risk(3) == risks[3]
+
+
 @pytest.mark.parametrize("attention", ATTENTION)
 def test_the_layer_is_its_definition_with_any_orthonormal_embeddings(attention):
     N, d, kappa, nudge = 12, 30, 0.7, 0.05
