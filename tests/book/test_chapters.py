@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from press.chapters import find
+from press.build.chapters import find
 
 CELL = re.compile(r"^```\{code-cell\}.*\n(?:---\n(?:.*\n)*?---\n|(?::.*\n)*)((?:.*\n)*?)```\s*$", re.M)
 

@@ -160,7 +160,7 @@ class Book:
 
     def hashes(self) -> dict[str, tuple[str, str | None]]:
         """For each chapter the hash of its inputs now, and of those of its last good run."""
-        code = "from press.chapters import *\nfor c in find(): print(c.name, digest(c), c.kept().get('hash'))"
+        code = "from press.build.chapters import *\nfor c in find(): print(c.name, digest(c), c.kept().get('hash'))"
         found = self.python("-c", code)
         assert found.returncode == 0, found.stderr
         return {name: (now, then) for name, now, then in map(str.split, found.stdout.splitlines())}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from press import audit
+from press.build import audit, chapters
 
 PAGE = """<html><body><main><article>
 <h1 id="top">A page</h1><p>It has words enough to be taken for a page of a book, and a few more than twenty of them,
@@ -41,6 +41,7 @@ def site(tmp_path, monkeypatch):
     for name in ("one", "two"):
         (tmp_path / f"{name}.html").write_text(PAGE, encoding="utf-8")
     monkeypatch.setattr(audit, "ROOT", tmp_path)
+    monkeypatch.setattr(chapters, "ROOT", tmp_path)
     return tmp_path
 
 

@@ -10,7 +10,7 @@ import pytest
 from jupytext.cli import jupytext
 
 from press import ROOT
-from press.chapters import find, parameters
+from press.build.chapters import find, parameters
 
 CHAPTERS = find()
 EXPERIMENTS = [chapter for chapter in CHAPTERS if parameters(chapter)]  # the others only draw and cite

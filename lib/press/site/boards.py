@@ -8,8 +8,7 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from press import ROOT, claims
-from press.audit import pages
-from press.chapters import find
+from press.build.chapters import find, toc
 
 
 def anchor(name: str) -> str:
@@ -73,7 +72,7 @@ class Scoreboard(Board):
         self.read()
         groups = {section: [item["name"] for item in items] for section, items in claims.sections().items()}
         derived = {claims.named(row)[0] for row in self.rows.values()} - {i for g in groups.values() for i in g}
-        order = [f"derived in {page.removeprefix('book/')}" for page in pages()]  # any other source comes after them
+        order = [f"derived in {page.removeprefix('book/')}" for page in toc()]  # any other source comes after them
         for source in [*filter(derived.__contains__, order), *sorted(derived.difference(order))]:
             page = source.removeprefix("derived in ")
             groups["Derived here: " + title(page) if source in order else source] = [source]

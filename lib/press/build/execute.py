@@ -1,5 +1,7 @@
 """Chapters executed by papermill, side by side, each in a process of its own; a notebook is put in place whole."""
 
+import ast
+import difflib
 import fcntl
 import multiprocessing
 import os
@@ -12,14 +14,65 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 
 import psutil
+import yaml
 from joblib import cpu_count
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from press.chapters import BUILD, Chapter, checked, digest, versions
+from press import ROOT
+from press.build.chapters import BUILD, Chapter, call_faults, checked, digest, find, ledger_faults, parameters, versions
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+def refuse(faults: list[str]) -> None:
+    if faults:
+        raise SystemExit("\n".join(faults))
+
+
+def chosen(names: list[str]) -> list[Chapter]:
+    """The chapters that the names mean: `convolution`, `paper/convolution` or `book/paper/convolution.md`."""
+    chapters, found = {chapter.name: chapter for chapter in find()}, []
+    for name in names:
+        short = name.removeprefix("./").removeprefix("book/").removesuffix(".md")
+        matches = [chapter for known, chapter in chapters.items() if f"/{known}".endswith(f"/{short}")]
+        if len(matches) != 1:
+            close = difflib.get_close_matches(short, [*chapters, *(known.split("/")[-1] for known in chapters)])
+            raise SystemExit(f"press: '{name}' names {len(matches)} chapters; choose: {', '.join(close or chapters)}")
+        found += matches
+    return found
+
+
+def changes(chapters: list[Chapter], given: list[str]) -> dict:
+    """The changed parameters, each value a Python literal or else YAML; names that a chapter lacks are refused."""
+    changed = {}
+    for setting in given:
+        name, equals, text = setting.partition("=")
+        if not (equals and chapters):
+            raise SystemExit(f"press: -p {setting}: give name=value, and the chapter that it is for")
+        for chapter in chapters:
+            if name not in (known := parameters(chapter)):
+                allowed = ", ".join(known) or "none"
+                raise SystemExit(f"press: {chapter.name} has no parameter '{name}'; it has: {allowed}")
+        try:
+            changed[name] = ast.literal_eval(text)
+        except (ValueError, SyntaxError):
+            changed[name] = yaml.safe_load(text)
+    return changed
+
+
+def run_chapters(names: list[str], given: list[str]) -> None:
+    """Execute the chapters that are named, or the stale ones; with changed parameters into _build/runs."""
+    chapters = chosen(names)
+    changed = changes(chapters, given)
+    chapters = chapters or [chapter for chapter in find() if not chapter.is_current()]
+    refuse(call_faults(chapters) + ledger_faults(chapters, whole=False))
+    with lock():
+        if not run(chapters, changed):
+            raise SystemExit(1)
+    for chapter in chapters:
+        print(chapter.notebook("runs" if changed else "executed").relative_to(ROOT))
 
 
 @contextmanager

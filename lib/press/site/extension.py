@@ -13,14 +13,15 @@ from myst_nb.core.read import read_myst_markdown_notebook
 from sphinx.errors import ExtensionError
 from sphinx.util import logging
 
-from press import scoreboard
-from press.chapters import Chapter, find
-from press.export import buttons
+from press.build.chapters import Chapter, find
+from press.build.export import buttons
+from press.site import boards
 
 logger = logging.getLogger(__name__)
 STATEMENT = re.compile(  # the title of a numbered statement or exercise, to give it a permalink as headings have
     r'(<div class="(?:proof|exercise)\b[^>]* id="([^"]+)">\s*<p class="admonition-title">.*?)</p>', re.DOTALL
 )
+STATIC = Path(__file__).with_name("static")
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2/", "input/tex/extensions/")
 
 
@@ -113,12 +114,14 @@ def add_mathjax(app, error) -> None:
 
 
 def setup(app) -> dict:
+    app.connect("builder-inited", lambda app: app.config.html_static_path.append(str(STATIC)))
+    app.add_css_file("press.css")
     app.connect("source-read", give_executed)
     app.connect("html-page-context", add_footer, priority=100)  # before the theme makes its buttons
     app.connect("doctree-read", want_alt)
     app.connect("autodoc-process-docstring", plain_docstring)
     app.connect("build-finished", add_mathjax)
-    app.add_role("claim", scoreboard.Claim())
-    app.add_directive("scoreboard", scoreboard.Scoreboard)
-    app.add_directive("concordance", scoreboard.Concordance)
+    app.add_role("claim", boards.Claim())
+    app.add_directive("scoreboard", boards.Scoreboard)
+    app.add_directive("concordance", boards.Concordance)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

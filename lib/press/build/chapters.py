@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from press import ROOT, claims
 
 BUILD = ROOT / "_build"
@@ -55,6 +57,13 @@ def find() -> list[Chapter]:
         for page in pages
         if front.match(page.read_text(encoding="utf-8"))
     ]
+
+
+def toc() -> list[str]:
+    """The pages that the table of contents names, in its order."""
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    chapters = [chapter["file"] for part in contents.get("parts", []) for chapter in part["chapters"]]
+    return [contents["root"], *chapters]
 
 
 def calls(chapter: Chapter) -> list[tuple[int, str, ast.Call]]:
