@@ -31,7 +31,7 @@ def main() -> int:
     except KeyboardInterrupt as ended:
         print(f"press: ended by Ctrl-C. {ended}", file=sys.stderr)
         return 130
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SyntaxError) as error:
         raise SystemExit(f"press: {error}") from None
     return 0
 

@@ -1,22 +1,15 @@
 """A look at the built pages before they are published: what is missing, mute, dead, heavy, or loaded from elsewhere."""
 
-import tomllib
 from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from bs4 import BeautifulSoup, Tag
 
-from press import ROOT
 from press.build.chapters import toc
-from press.claims import LEDGER
+from press.ledger import LEDGER, floors
 
 HEAVIEST = 2_000_000  # bytes of a page
-
-
-def floors() -> dict[str, int]:
-    """The least count of each kind that a whole book has: the table [floors] of the ledger."""
-    return tomllib.loads((ROOT / LEDGER).read_text(encoding="utf-8")).get("floors", {})
 
 
 def audit(site: Path) -> tuple[list[str], Counter]:

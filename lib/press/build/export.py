@@ -12,10 +12,13 @@ import nbformat
 
 from press import ROOT
 from press.build.chapters import find
+from press.build.publish import published
+from press.build.staleness import is_current
 
 BRANCH = "executed"
 NEEDED = ("lib", "book/claims.toml", "pyproject.toml", "constraints.txt", "environment.yml", "README.md", "LICENSE")
 COLAB = """\
+import sys
 
 if "google.colab" in sys.modules:  # fetch the book's library; elsewhere it is installed
     !git clone --quiet --depth 1 --branch {branch} https://github.com/{repository} /content/book
@@ -38,7 +41,7 @@ def export(folder: Path) -> None:
         raise SystemExit("press: export wants to know the repository: set GITHUB_REPOSITORY=owner/name")
     if folder.exists():
         raise SystemExit(f"press: {folder} exists already")
-    if stale := [chapter.name for chapter in find() if not chapter.is_current()]:
+    if stale := [chapter.name for chapter in find() if not is_current(chapter)]:
         raise SystemExit(f"press: not current: {', '.join(stale)}; run `python -m press build`")
     for part in NEEDED:
         source, target = ROOT / part, folder / part
@@ -48,7 +51,7 @@ def export(folder: Path) -> None:
         else:
             shutil.copyfile(source, target)
     for chapter in find():
-        notebook = nbformat.read(chapter.notebook("executed"), as_version=4)
+        notebook = published(chapter)
         cell = nbformat.v4.new_code_cell(COLAB.format(branch=BRANCH, repository=repository), id="colab")
         notebook.cells.insert(0, cell)
         target = folder / f"{chapter.name}.ipynb"

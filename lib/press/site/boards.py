@@ -1,14 +1,15 @@
 """The ledger on pages: one claim in a sentence, every claim with its verdict, every numbered item with its page."""
 
 import re
-from collections import Counter
-from html import escape
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
-from press import ROOT, claims
+from press import ROOT, ledger
 from press.build.chapters import find, toc
+from press.ledger import Claim
+from press.site import cards
+from press.site.cards import render, told
 
 
 def anchor(name: str) -> str:
@@ -18,117 +19,101 @@ def anchor(name: str) -> str:
 
 def title(page: str) -> str:
     """The first heading of a page of the book."""
-    text = (ROOT / "book" / f"{page}.md").read_text(encoding="utf-8")
+    text = (ROOT / "book" / f"{page}.md").read_text(encoding="utf-8-sig")
     return re.search(r"^# (.+)$", text, re.M)[1]
 
 
-def told(verdicts: Counter) -> str:
-    return " · ".join(f"{verdicts[verdict]} {verdict}" for verdict in claims.COLOURS if verdicts[verdict])
+def section(name: str, html: str) -> nodes.section:
+    return nodes.section("", nodes.title(name, name), nodes.raw("", html, format="html"), ids=[anchor(name)])
+
+
+class ClaimRole(SphinxRole):
+    """What a claim measured, as a link to the place of its check: {claim}`slope`, or {claim}`slope:.2f` in that format.
+
+    The page may be the one that checks it; what is a claim need not be glued.
+    """
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        id, _, form = self.text.partition(":")
+        claim = ledger.claims().get(id)
+        if not claim:
+            return [], [self.inliner.reporter.warning(f"the ledger has no claim '{id}'", line=self.lineno)]
+        for chapter in find():
+            record = chapter.records().get(id)
+            if record and record.measured is not None:
+                try:
+                    number = format(record.measured, form or ".4g")
+                except ValueError:
+                    told = f"the claim '{id}' cannot be written as '{form}'"
+                    return [], [self.inliner.reporter.warning(told, line=self.lineno)]
+                page = self.env.app.builder.get_relative_uri(self.env.docname, f"book/{chapter.name}")
+                place = {"refuri": f"{page}#claim-{id}", "reftitle": claim.statement, "internal": True}
+                return [nodes.reference("", number, **place)], []
+        return [nodes.emphasis("", "not measured")], []
 
 
 class Board(SphinxDirective):
-    """What both directives read: the ledger's rows, and what the executed notebooks kept of them."""
+    """What both directives read: the ledger's claims, and what the executed notebooks kept of them."""
 
     def read(self) -> None:
-        self.rows, self.records, self.places = claims.ledger(), {}, {}
+        self.claims, self.records, self.places = ledger.claims(), {}, {}
         for chapter in find():
-            for record in chapter.kept().get("claims", []):
-                self.records[record["id"]], self.places[record["id"]] = record, chapter.name
+            for id, record in chapter.records().items():
+                self.records[id], self.places[id] = record, chapter.name
 
-    def verdict(self, row: dict) -> str:
-        return self.records[row["id"]]["verdict"] if row["id"] in self.records else "not measured"
+    def told(self, claims: list[Claim]) -> str:
+        records = [self.records.get(claim.id) for claim in claims]
+        return told(record.verdict if record else "not measured" for record in records)
 
-    def verdicts(self, rows: list[dict]) -> Counter:
-        return Counter(map(self.verdict, rows))
-
-    def naming(self, item: str) -> list[dict]:
-        return [row for row in self.rows.values() if item in claims.named(row)]
+    def naming(self, item: str) -> list[Claim]:
+        return [claim for claim in self.claims.values() if item in claim.items]
 
     def address(self, page: str, place: str = "") -> str:
         page = self.env.app.builder.get_relative_uri(self.env.docname, f"book/{page}")
         return f"{page}#{place}" if place else page
 
 
-class Claim(SphinxRole):
-    """What a claim measured, as a link to the place where it was checked: {claim}`recovery-slope`."""
-
-    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-        for chapter in find():
-            for record in chapter.kept().get("claims", []):
-                if record["id"] == self.text and record["measured"] is not None:
-                    page = self.env.app.builder.get_relative_uri(self.env.docname, f"book/{chapter.name}")
-                    said = escape(record["row"]["statement"])
-                    link = f'<a href="{page}#claim-{self.text}" title="{said}">{record["measured"]:.4g}</a>'
-                    return [nodes.raw("", link, format="html")], []
-        if self.text in claims.ledger():
-            return [nodes.emphasis("", "not measured")], []
-        return [], [self.inliner.reporter.warning(f"the ledger has no claim '{self.text}'", line=self.lineno)]
-
-
 class Scoreboard(Board):
-    """Every row of the ledger beside what the executed notebooks measured, section by section of the papers."""
+    """Every claim of the ledger beside what the executed notebooks measured, section by section of the papers."""
 
     def run(self) -> list[nodes.Node]:
         self.read()
-        groups = {section: [item["name"] for item in items] for section, items in claims.sections().items()}
-        derived = {claims.named(row)[0] for row in self.rows.values()} - {i for g in groups.values() for i in g}
+        groups = {name: [item.name for item in items] for name, items in ledger.sections().items()}
+        derived = {claim.items[0] for claim in self.claims.values()} - {i for g in groups.values() for i in g}
         order = [f"derived in {page.removeprefix('book/')}" for page in toc()]  # any other source comes after them
         for source in [*filter(derived.__contains__, order), *sorted(derived.difference(order))]:
             page = source.removeprefix("derived in ")
             groups["Derived here: " + title(page) if source in order else source] = [source]
         shown, table = [], []
         for group, items in groups.items():
-            rows = [row for row in self.rows.values() if claims.named(row)[0] in items]
-            if not rows:
-                continue
-            counts = told(self.verdicts(rows))
-            table.append(f'<li><a href="#{anchor(group)}">{escape(group)}</a> <span>{counts}</span></li>')
-            section = nodes.section("", nodes.title(group, group), ids=[anchor(group)])
-            section += nodes.raw("", "\n".join(self.group(items)), format="html")
-            shown.append(section)
-        total = told(self.verdicts(list(self.rows.values())))
-        head = f'<p class="totals"><strong>{len(self.rows)} claims</strong>: {total}</p><ul class="totals-of">'
-        return [nodes.raw("", "\n".join([head, *table, "</ul>"]), format="html"), *shown]
+            claims = [claim for claim in self.claims.values() if claim.items[0] in items]
+            if claims:
+                table.append({"anchor": anchor(group), "title": group, "told": self.told(claims)})
+                shown.append(section(group, render("group.html", items=[self.item(item) for item in items])))
+        total = self.told(list(self.claims.values()))
+        head = render("totals.html", claims=len(self.claims), told=total, groups=table)
+        return [nodes.raw("", head, format="html"), *shown]
 
-    def group(self, items: list[str]) -> list[str]:
-        """The cards of one section, item by item; a claim of two items is shown with the first."""
-        lines = []
-        for item in items:
-            rows = self.naming(item)
-            own = [row for row in rows if claims.named(row)[0] == item]
-            if rows and not item.startswith("derived in "):
-                lines.append(f'<p class="rubric" id="{anchor(item)}">{escape(item)}</p>')
-            if own:
-                lines += ['<ul class="scoreboard">', *map(self.card, own), "</ul>"]
-            if others := [f'<a href="#{row["id"]}"><code>{row["id"]}</code></a>' for row in rows if row not in own]:
-                lines.append(f'<p class="also">Shown elsewhere on this page: {", ".join(others)}</p>')
-        return lines
+    def item(self, name: str) -> dict:
+        """An item with its cards; a claim of two items is shown with the first."""
+        claims = self.naming(name)
+        own = [claim for claim in claims if claim.items[0] == name]
+        return {
+            "name": name,
+            "anchor": anchor(name) if claims and not name.startswith("derived in ") else "",
+            "cards": [self.card(claim) for claim in own],
+            "elsewhere": [claim.id for claim in claims if claim not in own],
+        }
 
-    def card(self, row: dict) -> str:
-        record, verdict = self.records.get(row["id"]), self.verdict(row)
-        facts = {"Source": row["source"], "By": {"paper": "the paper", "derived": "derived here"}[row["by"]]}
-        if "predicted" in row:
-            facts["Predicted"] = claims.target(row["relation"], row["predicted"])
-        if "ours" in row:
-            facts["Ours"] = f"= {row['ours']:.4g}"
-        if verdict == "not measured":
-            facts["Reason"] = record["reason"] if record else row.get("reason")
-        else:
-            broken, value = record["control"]
-            facts["Measured"] = f"{record['measured']:.4g}"
-            facts["Tolerance"] = f"{record['tolerance']:.4g}: {record['why']}"
-            facts["Control"] = f"{value:.4g}: {broken}"
-            facts["Outside"] = record["outside"]
-        listed = "".join(f"<div><dt>{k}</dt><dd>{escape(v)}</dd></div>" for k, v in facts.items() if v)
-        name, link = escape(row["id"]), ""
-        if place := self.places.get(row["id"]):
-            address = self.address(place, f"claim-{name}")
-            link = f'<a class="place" href="{address}">checked in {escape(place)}</a>'
-        return (
-            f'<li id="{name}" style="border-left-color:{claims.COLOURS[verdict]}"><p><strong>{verdict}</strong> '
-            f'<a href="#{name}"><code>{name}</code></a> {link}</p><p>{escape(row["statement"])}</p>'
-            f"<dl>{listed}</dl></li>"
-        )
+    def card(self, claim: Claim) -> dict:
+        card, place = cards.card(claim, self.records.get(claim.id)), self.places.get(claim.id)
+        by = {"paper": "the paper", "derived": "derived here"}[claim.by]
+        address = self.address(place, f"claim-{claim.id}") if place else ""
+        return card | {
+            "facts": {"Source": claim.source, "By": by} | card["facts"],
+            "place": place,
+            "address": address,
+        }
 
 
 class Concordance(Board):
@@ -136,22 +121,20 @@ class Concordance(Board):
 
     def run(self) -> list[nodes.Node]:
         self.read()
-        shown = []
-        for group, items in claims.sections().items():
-            section = nodes.section("", nodes.title(group, group), ids=[anchor(group)])
-            rows = "\n".join(map(self.line, items))
-            head = "<tr><th>item</th><th>what it is</th><th>its page here</th><th>its claims</th></tr>"
-            table = f'<table class="table concordance"><thead>{head}</thead><tbody>{rows}</tbody></table>'
-            section += nodes.raw("", table, format="html")
-            shown.append(section)
-        return shown
+        return [
+            section(group, render("concordance.html", items=[self.line(item) for item in items]))
+            for group, items in ledger.sections().items()
+        ]
 
-    def line(self, item: dict) -> str:
-        page, _, place = item.get("page", "").partition("#")
-        link = f'<a href="{self.address(page, place)}">{escape(title(page))}</a>' if page else "–"
-        counts = told(self.verdicts(self.naming(item["name"])))
-        board = self.address("scoreboard", anchor(item["name"]))
-        ends = [f'<a href="{board}">{counts}</a>'] if counts else []
-        ends += [escape(item["note"])] if "note" in item else []
-        cells = [escape(item["name"]), escape(item["what"]), link, "; ".join(ends)]
-        return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+    def line(self, item: ledger.Item) -> dict:
+        page, _, place = item.page.partition("#")
+        return {
+            "name": item.name,
+            "what": item.what,
+            "note": item.note,
+            "page": page,
+            "title": title(page) if page else "",
+            "address": self.address(page, place) if page else "",
+            "told": self.told(self.naming(item.name)),
+            "board": self.address("scoreboard", anchor(item.name)),
+        }
