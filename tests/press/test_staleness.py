@@ -65,7 +65,7 @@ SITE = {  # a change that makes the site stale, and no chapter
     "a comment in the claims": ("lib/press/claims.py", "\n\n", "\n# changed\n\n"),
     "a docstring of the claims": ("lib/press/claims.py", '"""How far', '"""How very far'),
     "a comment in the style of figures": ("lib/press/figures.mplstyle", "# The", "# Changed: the"),
-    "the words of the ledger's faults": ("lib/press/ledger.py", "neither a claim", "no claim"),
+    "the words of the ledger's faults": ("lib/press/ledger.py", "nor a note that says why", "nor a note"),
     "the command": ("lib/press/__main__.py", "a name or a path", "a path"),
     "the execution": ("lib/press/build/execute.py", "0.2", "0.3"),
     "the extension": ("lib/press/site/extension.py", "900", "901"),

@@ -129,8 +129,6 @@ def _execute(chapter: Chapter, changed: dict, outcome: Connection) -> None:
     found = records(notebook)
     if not error and (left_out := _left_out(chapter, found)):
         error = f"claims in the text that were not checked: {', '.join(left_out)}"
-    for number, cell in enumerate(notebook.cells):
-        cell["id"] = f"cell-{number}"
     for part in [notebook, *notebook.cells]:
         for name in settings.STRIPPED:
             part.metadata.pop(name, None)
