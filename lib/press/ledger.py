@@ -147,21 +147,29 @@ def floors() -> dict[str, int]:
     return tomllib.loads((ROOT / LEDGER).read_text(encoding="utf-8")).get("floors", {})
 
 
-def source_faults(known: set[str]) -> list[str]:
-    """Claims from nowhere, and items of the papers that have neither a claim nor a note why, one line each.
+def source_faults(sources: set[str], pages: set[str]) -> list[str]:
+    """Claims from nowhere, items with neither a claim nor a note why, and items of a page that is none, one line each.
 
-    `known` are the sources that are no items: "derived in" each chapter.
+    `sources` are those that are no items: "derived in" each chapter. `pages` are the pages of the book.
     """
     rows, items = claims(), [item for section in sections().values() for item in section]
     used = {name for claim in rows.values() for name in claim.items}
-    known = known | {item.name for item in items}
+    known = sources | {item.name for item in items}
     return [
-        f"{LEDGER}: claim '{claim.id}': its source names '{name}', which no [[section]] lists"
-        for claim in rows.values()
-        for name in claim.items
-        if name not in known
-    ] + [
-        f"{LEDGER}: '{item.name}' has neither a claim nor a note that says why"
-        for item in items
-        if item.name not in used and not item.note
+        *(
+            f"{LEDGER}: claim '{claim.id}': its source names '{name}', which no [[section]] lists"
+            for claim in rows.values()
+            for name in claim.items
+            if name not in known
+        ),
+        *(
+            f"{LEDGER}: '{item.name}' has neither a claim nor a note that says why"
+            for item in items
+            if item.name not in used and not item.note
+        ),
+        *(
+            f"{LEDGER}: '{item.name}' has the page '{item.page}', which is not in _toc.yml"
+            for item in items
+            if item.page and item.page.partition("#")[0] not in pages
+        ),
     ]

@@ -16,12 +16,12 @@ SLEEPING = "import time; time.sleep(60)"
 
 
 def test_nothing_changed_takes_seconds_and_touches_nothing(book):
-    before, began = book.site(), time.monotonic()
+    before, began = book.site(), os.times().children_user
     told = book.press("build")
     assert told.returncode == 0
     assert "nothing changed" in told.stdout
     assert "running" not in told.stdout
-    assert time.monotonic() - began < 10
+    assert os.times().children_user - began < 6, "seconds of work, however busy the machine is"
     assert book.site() == before
 
 
@@ -115,11 +115,13 @@ def test_sphinx_refuses_a_notebook_that_is_not_current(book):
          "its source names 'derived in paper/none', which"),
         ("book/claims.toml", 'source = "Figure 1"', 'source = "Theorem 1"',
          "book/claims.toml: 'Figure 1' has neither a claim nor a note that says why"),
+        ("book/claims.toml", 'page = "paper/one#one"', 'page = "paper/none#one"',
+         "book/claims.toml: 'Theorem 1' has the page 'paper/none#one', which is not in _toc.yml"),
         ("book/claims.toml", ', what = "a rate"', "", "book/claims.toml: Section 3: theorems: an item has name"),
         ("book/claims.toml", '"Definition 2"', '"Theorem 1"', "an item has name (once)"),
     ],
     ids=["unknown", "checked twice", "not written out", "not closed", "not checked", "wrong row", "claim from nowhere",
-         "derived nowhere", "item without claim", "item without words", "item twice"],
+         "derived nowhere", "item without claim", "item without page", "item without words", "item twice"],
 )  # fmt: skip
 def test_ledger_and_chapters_must_meet_before_anything_runs(book, path, old, new, told):
     book.change(path, old, new)

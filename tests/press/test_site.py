@@ -127,14 +127,14 @@ def test_another_repository_is_another_site(book):
 # --- claims ----------------------------------------------------------------------------------------------
 
 ROW = Claim("an-id", "Theorem 1", "paper", "It falls.", "differs", "in", (0.25, 0.5), 2.0)
-RUN = Record("an-id", 3, "differs", 2.01, 0.1, "a bound", ("broken < hypothesis", 4.0), "D <= 3")
+RUN = Record("an-id", 3, "differs", 2.01, 0.1, "a bound", ("broken <b>hypothesis", 4.0), "D <= 3")
 UNMEASURED = Claim("an-id", "Theorem 1", "paper", "It falls.", "not measured", reason="no images")
 FACTS = {
     "Predicted": "in [0.25, 0.5]",
     "Ours": "= 2",
     "Measured": "2.01",
     "Tolerance": "0.1: a bound",
-    "Control": "4: broken < hypothesis",
+    "Control": "4: broken <b>hypothesis",
     "Outside the hypotheses": "D <= 3",
 }
 
@@ -153,11 +153,11 @@ def test_every_fact_of_a_record_is_put_in_words():
 
 @pytest.mark.parametrize("verdict", cards.COLOURS)
 def test_a_card_shows_all_of_it_and_escapes(verdict):
-    record = Record(**vars(RUN) | {"verdict": verdict, "problems": ["a < b"]})
+    record = Record(**vars(RUN) | {"verdict": verdict, "problems": ["a <b> c"]})
     card = BeautifulSoup(cards.html(ROW, record), "html.parser").select_one("div.claim#claim-an-id")
     assert cards.COLOURS[verdict] in card["style"]
     assert {row.dt.text: row.dd.text for row in card.select("dl.facts > div")} == FACTS
-    for told in (verdict, "an-id", "It falls.", "a < b"):
+    for told in (verdict, "an-id", "It falls.", "a <b> c"):
         assert told in card.text
         assert told in cards.plain(ROW, record)
     for label, fact in FACTS.items():

@@ -3,7 +3,7 @@
 import re
 
 from press import ROOT, ledger
-from press.build.chapters import Chapter, calls, checked, find
+from press.build.chapters import Chapter, calls, checked, find, toc
 
 NEEDED = {"claims.check": ("tolerance", "why", "control"), "figures.show": ("alt",)}
 
@@ -47,7 +47,8 @@ def ledger_faults(chapters: list[Chapter], whole: bool = True) -> list[str]:
     for claim in rows.keys() - seen.keys():
         if rows[claim].expect != "not measured":
             faults.append(f"{ledger.LEDGER}: claim '{claim}' is checked by no chapter")
-    return sorted(faults) + ledger.source_faults({f"derived in {chapter.name}" for chapter in find()})
+    pages = {page.removeprefix("book/") for page in toc()}
+    return sorted(faults) + ledger.source_faults({f"derived in {chapter.name}" for chapter in find()}, pages)
 
 
 def notation_faults() -> list[str]:

@@ -76,8 +76,9 @@ def inputs() -> str:
         str(f.relative_to(ROOT)): hashlib.sha256(f.read_bytes()).hexdigest() for f in filter(is_part_of_book, files)
     }
     for chapter in find():
-        page = nbformat.writes(published(chapter)) + about(chapter.kept()["seconds"])
-        parts[f"executed {chapter.name}"] = hashlib.sha256(page.encode()).hexdigest()
+        kept = chapter.kept()
+        ran = [chapter.executed()["cells"], kept | {"seconds": about(kept["seconds"])}]
+        parts[f"executed {chapter.name}"] = hashlib.sha256(json.dumps(ran).encode()).hexdigest()
     parts["python"] = platform.python_version()
     parts |= {f"installed {known.name}": known.version for known in importlib.metadata.distributions()}
     parts["repository"] = os.environ.get("GITHUB_REPOSITORY", "")

@@ -44,8 +44,8 @@ class ClaimRole(SphinxRole):
                 try:
                     number = format(record.measured, form or ".4g")
                 except ValueError:
-                    told = f"the claim '{id}' cannot be written as '{form}'"
-                    return [], [self.inliner.reporter.warning(told, line=self.lineno)]
+                    refusal = f"the claim '{id}' cannot be written as '{form}'"
+                    return [], [self.inliner.reporter.warning(refusal, line=self.lineno)]
                 page = self.env.app.builder.get_relative_uri(self.env.docname, f"book/{chapter.name}")
                 place = {"refuri": f"{page}#claim-{id}", "reftitle": claim.statement, "internal": True}
                 return [nodes.reference("", number, **place)], []
