@@ -22,3 +22,32 @@ The mathematics of "Transformers Trained via Gradient Descent Can Provably Learn
 
 Tensors are float64 unless the caller's are not; dtype and device follow the input.
 """
+
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import platform
+from pathlib import Path
+
+
+@functools.cache
+def fingerprint() -> str:
+    """The hash of everything here that can change a number: the code without comments and docstrings, the versions.
+
+    Read from the files, so that nothing else of the library is imported.
+
+    >>> len(fingerprint())
+    16
+    """
+    packages = ("torch", "numpy", "scipy", "scikit-learn", "networkx")
+    parts = [platform.python_version(), *(f"{name} {importlib.metadata.version(name)}" for name in packages)]
+    folder = Path(__file__).parent
+    for file in sorted(folder.rglob("*.py")):
+        tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+        for node in ast.walk(tree):
+            documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            if documented and ast.get_docstring(node, clean=False) is not None:
+                del node.body[0]
+        parts += [file.relative_to(folder).as_posix(), ast.dump(tree)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

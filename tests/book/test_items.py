@@ -2,7 +2,7 @@
 
 from bs4 import BeautifulSoup
 
-from press import ROOT, claims
+from press import ROOT, ledger
 
 SITE = ROOT / "_build" / "html" / "book"
 ITEMS = [
@@ -33,6 +33,6 @@ def test_what_was_not_available_is_listed_and_not_measured():
     rows = table()
     for item in UNAVAILABLE:
         assert rows[item][3].text == "1 not measured"
-    reasons = [row["reason"] for row in claims.ledger().values() if row["expect"] == "not measured"]
+    reasons = [claim.reason for claim in ledger.claims().values() if claim.expect == "not measured"]
     assert len(reasons) == len(UNAVAILABLE)
     assert all(reason.startswith("not available") for reason in reasons)

@@ -7,7 +7,10 @@ from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from playwright.sync_api import TimeoutError
 
-from press import ROOT, audit
+from press import ROOT
+from press.build import audit
+from press.build.chapters import toc
+from press.ledger import floors
 
 SITE = ROOT / "_build" / "html"
 WIDTHS = (1280, 768, 360)
@@ -37,7 +40,7 @@ def contrast(one: str, other: str) -> float:
 
 def test_site_is_published_and_sound():
     assert SITE.is_dir(), "there is no published book; run `python -m press build`"
-    assert audit.floors(), "the ledger has no [floors], so that an empty book would pass"
+    assert floors(), "the ledger has no [floors], so that an empty book would pass"
     assert audit.audit(SITE)[0] == []
 
 
@@ -63,7 +66,7 @@ def opened(context, name: str, said: list, asked: list):
     return page
 
 
-@pytest.mark.parametrize("name", audit.pages())
+@pytest.mark.parametrize("name", toc())
 def test_page(name, view):
     context, theme = view
     said, asked = [], []
@@ -94,7 +97,7 @@ def test_page(name, view):
 def landing(browser):
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
     said, asked = [], []
-    yield opened(context, audit.pages()[0], said, asked)
+    yield opened(context, toc()[0], said, asked)
     context.close()
     assert said == []
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
@@ -128,9 +131,7 @@ def test_keyboard_reaches_the_text_and_the_search(landing):
 def search(browser, word: str):
     """What the offline search finds for `word`, typed into the box that Ctrl+K opens."""
     context, asked = browser.new_context(viewport={"width": 1280, "height": 900}), []
-    page = opened(
-        context, audit.pages()[0], [], asked
-    )  # from a file, excerpts cannot be fetched, and the console says so
+    page = opened(context, toc()[0], [], asked)  # from a file, excerpts cannot be fetched, and the console says so
     page.keyboard.press("Control+k")
     page.keyboard.type(word)
     page.keyboard.press("Enter")

@@ -1,5 +1,6 @@
 """A small book in a temporary folder, built by a copy of `press`; and a ledger to check against in this process."""
 
+import json
 import os
 import shutil
 import signal
@@ -8,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from bs4 import BeautifulSoup
 
-from press import ROOT, claims
+from press import ROOT, claims, ledger
 
 FRONT = """---
 jupytext:
@@ -113,14 +115,87 @@ claims.check("power", 2.0, tolerance=0.01, why="exact here", control=("the paper
 ```{code-cell} python3
 claims.close()
 ```
+
+```{prf:theorem} The slope
+:label: the-slope
+
+The loss falls as $1/T$.
+```
+
+```{exercise} The power
+:label: the-power
+
+Find the power.
+```
+
+Here the slope is {claim}`slope:.2f`.
 """
-TWO = """# Two
+TWO = '''# Two
 
 The second chapter has nothing to claim, but as many words as a page needs to be a page of a small book.
 
 ```{code-cell} python3
 sum(range(10))
 ```
+
+```{code-cell} python3
+import os
+
+import matplotlib.pyplot as plt
+
+import bilinear
+from press import figures
+
+
+def told(name):
+    """What the kernel's environment says."""
+    return f"{name} is {os.environ.get(name)}"
+```
+
+```{code-cell} python3
+[told(f"{name}_NUM_THREADS") for name in ("OMP", "MKL", "OPENBLAS")], told("PYTHONHASHSEED")
+```
+
+```{code-cell} python3
+---
+mystnb:
+  figure:
+    name: fig-two
+    caption: A line falls to the slope {claim}`slope:.3f`.
+tags: [hide-input]
+---
+fig, ax = plt.subplots()
+ax.plot([0, 1], [1, 0])
+figures.show(fig, alt="A line falls from one to zero.")
+```
+'''
+PROBE = """
+import json, sys
+from pathlib import Path
+
+import bilinear
+from press.build import chapters, publish, staleness
+
+
+def now():
+    for function in [*vars(bilinear).values(), *vars(chapters).values(), *vars(staleness).values()]:
+        if hasattr(function, "cache_clear"):
+            function.cache_clear()
+    stale = [chapter.name for chapter in chapters.find() if not staleness.is_current(chapter)]
+    return stale, None if stale else publish.inputs()
+
+
+found = {"": now()}
+for name, (path, old, new) in json.load(sys.stdin).items():
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = file.read_text(encoding="utf-8") if old else None
+    assert old is None or old in text, (name, old)
+    file.write_text(text.replace(old, new, 1) if old else new, encoding="utf-8")
+    found[name] = now()
+    file.write_text(text, encoding="utf-8") if old else file.unlink()
+assert now() == found[""], "taken back"
+print(json.dumps(found))
 """
 
 
@@ -142,7 +217,7 @@ class Book:
 
     def python(self, *arguments: str, **options) -> subprocess.CompletedProcess:
         options = {"cwd": self.root, "env": self.environment, "capture_output": True, "text": True} | options
-        return subprocess.run([sys.executable, *arguments], timeout=120, **options)
+        return subprocess.run([sys.executable, *arguments], timeout=300, **options)
 
     def press(self, *arguments: str) -> subprocess.CompletedProcess:
         return self.python("-m", "press", *arguments)
@@ -159,14 +234,30 @@ class Book:
         )
 
     def hashes(self) -> dict[str, tuple[str, str | None]]:
-        """For each chapter the hash of its inputs now, and of those of its last good run."""
-        code = "from press.chapters import *\nfor c in find(): print(c.name, digest(c), c.kept().get('hash'))"
+        """For each chapter its key now, and that of its last good run."""
+        code = "from press.build.staleness import *\nfrom press.build.chapters import find\n"
+        code += "for c in find(): print(c.name, key(c), c.kept().get('hash'))"
         found = self.python("-c", code)
         assert found.returncode == 0, found.stderr
         return {name: (now, then) for name, now, then in map(str.split, found.stdout.splitlines())}
 
     def stale(self) -> set[str]:
         return {name for name, (now, then) in self.hashes().items() if now != then}
+
+    def after(self, changes: dict[str, tuple[str, str | None, str]]) -> dict[str, tuple[set[str], bool]]:
+        """For each change of a file, made and taken back: the chapters that are stale, and whether the site is."""
+        told = self.python("-c", PROBE, input=json.dumps(changes))
+        assert told.returncode == 0, told.stderr
+        found = json.loads(told.stdout)
+        return {name: (set(stale), site != found[""][1]) for name, (stale, site) in found.items() if name}
+
+    def executed(self, folder: str = "executed") -> dict[str, bytes]:
+        """The notebooks of a folder of _build, by chapter."""
+        place = self.root / "_build" / folder
+        return {str(f.relative_to(place).with_suffix("")): f.read_bytes() for f in place.rglob("*.ipynb")}
+
+    def page(self, name: str) -> BeautifulSoup:
+        return BeautifulSoup(self.site()[f"book/{name}.html"], "html.parser")
 
     def site(self) -> dict[str, bytes]:
         html = self.root / "_build" / "html"
@@ -213,9 +304,9 @@ def shown(monkeypatch) -> list[tuple[dict, dict]]:
 
 
 @pytest.fixture
-def ledger(monkeypatch, tmp_path, shown):
+def write_ledger(monkeypatch, tmp_path, shown):
     """Write a ledger, and check claims against it in this process."""
-    monkeypatch.setattr(claims, "ROOT", tmp_path)
+    monkeypatch.setattr(ledger, "ROOT", tmp_path)
     monkeypatch.setattr(claims, "_records", [])
     (tmp_path / "book").mkdir()
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from press import audit
+from press import ledger
+from press.build import audit, chapters
 
 PAGE = """<html><body><main><article>
 <h1 id="top">A page</h1><p>It has words enough to be taken for a page of a book, and a few more than twenty of them,
@@ -40,7 +41,8 @@ def site(tmp_path, monkeypatch):
     (tmp_path / "book" / "claims.toml").write_text(f"[floors]\n{floors}")
     for name in ("one", "two"):
         (tmp_path / f"{name}.html").write_text(PAGE, encoding="utf-8")
-    monkeypatch.setattr(audit, "ROOT", tmp_path)
+    monkeypatch.setattr(ledger, "ROOT", tmp_path)
+    monkeypatch.setattr(chapters, "ROOT", tmp_path)
     return tmp_path
 
 
@@ -97,14 +99,16 @@ def test_what_is_left_out_is_told_with_file_and_line_before_anything_runs(book, 
 
 
 def test_faults_of_the_text_stop_publication_with_file_and_line(book):
-    """An image without alternative text, an unknown glue key, a dead link: one build tells all three."""
+    """An unknown glue key, a dead link: one build tells both; an image without alternative text by its page."""
     book.write("book/dot.svg", '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>')
-    faults = "![](dot.svg)\n\n{glue:text}`no-such-number`\n\n[nowhere](no-such-page.md)\n"
+    faults = "{glue:text}`no-such-number`\n\n[nowhere](no-such-page.md)\n"
     book.change("book/references.md", "# References\n", f"# References\n\n{faults}")
     before = book.site()
     answer = book.press("build")
     assert answer.returncode == 1
-    for told in ("an image without alternative text", "no-such-number", "no-such-page.md"):
+    for told in ("no-such-number", "no-such-page.md"):
         lines = [line for line in answer.stderr.splitlines() if told in line]
         assert any("book/references.md:" in line for line in lines), (told, answer.stderr)
+    book.change("book/references.md", faults, "![](dot.svg)\n")
+    assert "book/references: an image without alternative text" in book.press("build").stderr
     assert book.site() == before

@@ -1,4 +1,4 @@
-"""Building a small book for real: what is stale, what fails, what is published, and what a kill leaves behind."""
+"""Building a small book for real: what fails, what is refused, and what a kill leaves behind."""
 
 import json
 import os
@@ -7,89 +7,21 @@ import time
 
 import psutil
 import pytest
-from bs4 import BeautifulSoup
-
-from .conftest import Book
 
 FAILING = 'raise RuntimeError("planted")'
 SLEEPING = "import time; time.sleep(60)"
-ALL = {"index", "paper/one", "paper/two"}
-
-
-def executed(book: Book, folder: str = "executed") -> dict[str, bytes]:
-    found = (book.root / "_build" / folder).rglob("*.ipynb")
-    return {str(f.relative_to(book.root / "_build" / folder).with_suffix("")): f.read_bytes() for f in found}
 
 
 # --- publication -----------------------------------------------------------------------------------------
 
 
-def test_pages_show_what_was_run(built):
-    page = built.site()["book/paper/one.html"].decode()
-    kept = json.loads(executed(built)["paper/one"])["metadata"]["press"]
-    assert kept["hash"] in page
-    assert f"python {kept['versions']['python']}" in page
-    assert 'href="../../_sources/book/paper/one.ipynb"' in page
-    assert "Download notebook file" in page, "the theme's own button offers it too"
-    assert built.site()["_sources/book/paper/one.ipynb"] == executed(built)["paper/one"]
-    assert "-1.00" in built.site()["book/index.html"].decode(), "a number glued from another chapter"
-
-
-def test_scoreboard_lists_every_claim_and_links_to_its_place(built):
-    board = built.site()["book/scoreboard.html"].decode()
-    assert "<strong>3 claims</strong>: 1 holds · 1 differs · 1 not measured" in board
-    for claim in ("slope", "power"):
-        assert f'<li id="{claim}"' in board
-        assert f'href="paper/one.html#claim-{claim}"' in board
-        assert f'id="claim-{claim}"' in built.site()["book/paper/one.html"].decode()
-    assert "images not at hand" in board
-
-
-def test_scoreboard_groups_claims_by_section_of_the_paper(built):
-    board = BeautifulSoup(built.site()["book/scoreboard.html"], "html.parser")
-    theorems, images = board.find(id="section-3-theorems"), board.find(id="section-4-images")
-    assert theorems.find("li", id="slope")
-    assert theorems.select_one("p.also a[href='#power']"), "a claim of two items is named with the second"
-    assert images.find("li", id="unmeasured")
-    assert board.find(id="derived-here-one").find("li", id="power")
-    counts = {line.a.text: line.span.text for line in board.select("ul.totals-of li")}
-    assert counts == {
-        "Section 3: theorems": "1 holds",
-        "Section 4: images": "1 not measured",
-        "Derived here: One": "1 differs",
-    }
-
-
-def test_each_item_of_the_paper_leads_to_its_page_and_to_its_claims(built):
-    table = BeautifulSoup(built.site()["book/items.html"], "html.parser")
-    rows = {row.td.text: row.find_all("td") for row in table.select("table.concordance tbody tr")}
-    assert rows.keys() == {"Theorem 1", "Definition 2", "Figure 1"}
-    assert (rows["Theorem 1"][2].a["href"], rows["Theorem 1"][2].text) == ("paper/one.html#one", "One")
-    assert (rows["Theorem 1"][3].a["href"], rows["Theorem 1"][3].text) == (
-        "scoreboard.html#theorem-1",
-        "1 holds · 1 differs",
-    )
-    assert rows["Definition 2"][3].text == "a definition"
-    assert rows["Figure 1"][2].a is None, "an item that has no page"
-
-
-def test_a_page_quotes_a_claim_and_links_to_its_place(book):
-    front = book.site()["book/index.html"].decode()
-    assert 'measured <a href="paper/one.html#claim-slope" title="The loss falls as 1/T.">-1</a>' in front
-    assert "one is <em>not measured</em>" in front
-    book.change("book/index.md", "{claim}`slope`", "{claim}`slip`")
-    told = book.press("build")
-    assert told.returncode == 1
-    assert "the ledger has no claim 'slip'" in told.stderr
-
-
 def test_nothing_changed_takes_seconds_and_touches_nothing(book):
-    before, began = book.site(), time.monotonic()
+    before, began = book.site(), os.times().children_user
     told = book.press("build")
     assert told.returncode == 0
     assert "nothing changed" in told.stdout
     assert "running" not in told.stdout
-    assert time.monotonic() - began < 10
+    assert os.times().children_user - began < 6, "seconds of work, however busy the machine is"
     assert book.site() == before
 
 
@@ -102,12 +34,12 @@ def test_a_failing_chapter_leaves_the_last_good_book_whole(book):
     assert "book/paper/two.md: cell [1] at line 17: RuntimeError: planted" in told.stdout, told.stdout
     assert "not published: chapters failed; _build/html is still the last good book" in told.stderr
     assert book.site() == before
-    assert "planted" in executed(book, "failed")["paper/two"].decode()
+    assert "planted" in book.executed("failed")["paper/two"].decode()
     assert book.stale() == {"paper/two"}, "the other chapter was run and kept"
 
     book.change("book/paper/two.md", FAILING, "sum(range(11))")
     assert book.press("build").returncode == 0
-    assert executed(book, "failed") == {}
+    assert book.executed("failed") == {}
     assert "sum(range(11))" not in str(before)
     assert ">11</span>" in book.site()["book/paper/two.html"].decode()
 
@@ -162,60 +94,6 @@ def test_sphinx_refuses_a_notebook_that_is_not_current(book):
     assert "book/paper/two.md: no current executed notebook" in told.stdout + told.stderr
 
 
-# --- staleness -------------------------------------------------------------------------------------------
-
-CHANGES = {
-    "a formula of the mathematics": ("lib/bilinear/activations.py", "\n", "\n# changed\n", ALL),
-    "a new module of the mathematics": ("lib/bilinear/new.py", None, "x = 1\n", ALL),
-    "a module that chapters import": ("lib/press/figures.py", "9", "8", ALL),
-    "the style of figures": ("lib/press/figures.mplstyle", "6.4", "6.5", ALL),
-    "the module for pages": ("lib/press/pages.py", "\n", "\n# changed\n", set()),
-    "the module for execution": ("lib/press/execute.py", "\n", "\n# changed\n", set()),
-    "a page of prose": ("book/scoreboard.md", "Scoreboard", "Board", set()),
-    "a style sheet": ("book/assets/book.css", "\n", "\n\n", set()),
-    "a test": ("tests/test_new.py", None, "def test(): pass\n", set()),
-    "the configuration": ("_config.yml", "\n", "\n\n", set()),
-    "one chapter's prose": ("book/paper/two.md", "nothing", "not a thing", {"paper/two"}),
-    "one chapter's parameter": ("book/paper/one.md", "count = 3", "count = 4", {"paper/one"}),
-    "one chapter's claim": ("book/claims.toml", "-1.0", "-1.001", {"paper/one"}),
-    "a claim of no chapter": ("book/claims.toml", "0.9", "0.8", set()),
-}
-
-
-def test_exactly_what_a_change_reaches_is_stale(book):
-    assert book.stale() == set()
-    for what, (path, old, new, stale) in CHANGES.items():
-        text = (book.root / path).read_text() if old else None
-        book.change(path, old, new) if old else book.write(path, new)
-        assert book.stale() == stale, what
-        book.write(path, text) if old else (book.root / path).unlink()
-        os.utime(book.root / "book/paper/one.md")
-        assert book.stale() == set(), f"{what}, taken back"
-
-
-def test_data_count_for_the_chapters_that_name_them(book):
-    book.write("lib/data.py", "from pathlib import Path\n\ndef sums():\n    return Path('images').read_text()\n")
-    book.write("images", "some")
-    book.change("book/paper/two.md", "jupytext:", "data: data:sums\njupytext:")
-    some = book.hashes()
-    book.write("images", "others")
-    others = book.hashes()
-    assert some["paper/two"] != others["paper/two"]
-    assert some["paper/one"] == others["paper/one"]
-    book.write("images", "some")
-    assert book.hashes() == some
-
-
-@pytest.mark.parametrize("named", ["data:no", "nowhere:sums"])
-def test_data_that_are_not_found_are_told_by_chapter(book, named):
-    book.write("lib/data.py", "")
-    book.change("book/paper/two.md", "jupytext:", f"data: {named}\njupytext:")
-    told = book.press("build")
-    assert told.returncode == 1
-    assert f"press: book/paper/two.md: data: {named} is not found" in told.stderr
-    assert "Traceback" not in told.stderr
-
-
 # --- the ledger and the chapters -------------------------------------------------------------------------
 
 
@@ -237,11 +115,13 @@ def test_data_that_are_not_found_are_told_by_chapter(book, named):
          "its source names 'derived in paper/none', which"),
         ("book/claims.toml", 'source = "Figure 1"', 'source = "Theorem 1"',
          "book/claims.toml: 'Figure 1' has neither a claim nor a note that says why"),
+        ("book/claims.toml", 'page = "paper/one#one"', 'page = "paper/none#one"',
+         "book/claims.toml: 'Theorem 1' has the page 'paper/none#one', which is not in _toc.yml"),
         ("book/claims.toml", ', what = "a rate"', "", "book/claims.toml: Section 3: theorems: an item has name"),
         ("book/claims.toml", '"Definition 2"', '"Theorem 1"', "an item has name (once)"),
     ],
     ids=["unknown", "checked twice", "not written out", "not closed", "not checked", "wrong row", "claim from nowhere",
-         "derived nowhere", "item without claim", "item without words", "item twice"],
+         "derived nowhere", "item without claim", "item without page", "item without words", "item twice"],
 )  # fmt: skip
 def test_ledger_and_chapters_must_meet_before_anything_runs(book, path, old, new, told):
     book.change(path, old, new)
@@ -250,23 +130,6 @@ def test_ledger_and_chapters_must_meet_before_anything_runs(book, path, old, new
     assert told in run.stderr
     assert "Traceback" not in run.stderr
     assert "running" not in run.stdout
-
-
-def test_a_claim_that_a_run_cannot_measure_says_why_on_page_and_scoreboard(book):
-    text = 'claims.check("power", 2.0'
-    book.change(
-        "book/paper/one.md", text, f'if rate < 5:\n    claims.not_measured("power", "no images")\nelse:\n    {text}'
-    )
-    told = book.press("build")
-    assert told.returncode == 0, told.stdout + told.stderr
-    board = BeautifulSoup(book.site()["book/scoreboard.html"], "html.parser")
-    assert "1 holds · 2 not measured" in board.select_one("p.totals").text
-    row = board.find("li", id="power")
-    assert "Reason" in row.text
-    assert "no images" in row.text
-    assert "Control" not in row.text
-    assert row.select_one("a.place")["href"] == "paper/one.html#claim-power"
-    assert "not measured in this run: no images" in book.site()["book/paper/one.html"].decode()
 
 
 def test_a_claim_that_is_only_ever_not_measured_counts_as_its_chapters(book):
@@ -283,12 +146,12 @@ def test_a_claim_that_is_only_ever_not_measured_counts_as_its_chapters(book):
 
 
 def test_changed_parameters_run_aside(book):
-    before, pages = executed(book), book.site()
+    before, pages = book.executed(), book.site()
     told = book.press("run", "book/paper/one.md", "-p", "count=[1, 2]", "-p", "rate=1.005")
     assert told.returncode == 0, told.stdout + told.stderr
-    assert executed(book) == before
+    assert book.executed() == before
     assert book.site() == pages
-    run = executed(book, "runs")["paper/one"].decode()
+    run = book.executed("runs")["paper/one"].decode()
     assert "count = [1, 2]" in run
     assert "slope = -1.005" in run
 
@@ -326,9 +189,9 @@ def wait_for(condition, seconds: float = 40) -> None:
 def test_ended_in_the_middle_nothing_is_half_written_and_what_was_done_is_kept(book, how):
     book.change("book/paper/one.md", "rate = 1.0", "rate = 1")
     book.change("book/paper/two.md", "sum(range(10))", SLEEPING)
-    before, notebooks = book.site(), executed(book)
+    before, notebooks = book.site(), book.executed()
     running = book.start("build")
-    wait_for(lambda: executed(book)["paper/one"] != notebooks["paper/one"])
+    wait_for(lambda: book.executed()["paper/one"] != notebooks["paper/one"])
     processes = psutil.Process(running.pid).children(recursive=True)
     assert any("ipykernel" in " ".join(process.cmdline()) for process in processes)
 
@@ -342,9 +205,9 @@ def test_ended_in_the_middle_nothing_is_half_written_and_what_was_done_is_kept(b
     assert "Traceback" not in told
     wait_for(lambda: not any(process.is_running() for process in processes), 10)
     assert book.site() == before
-    assert executed(book)["paper/two"] == notebooks["paper/two"]
+    assert book.executed()["paper/two"] == notebooks["paper/two"]
     assert book.stale() == {"paper/two"}, "what was done is kept"
-    for notebook in executed(book).values():
+    for notebook in book.executed().values():
         json.loads(notebook)
 
 

@@ -10,7 +10,7 @@ import pytest
 from jupytext.cli import jupytext
 
 from press import ROOT
-from press.chapters import find, parameters
+from press.build.chapters import find, parameters
 
 CHAPTERS = find()
 EXPERIMENTS = [chapter for chapter in CHAPTERS if parameters(chapter)]  # the others only draw and cite
@@ -19,16 +19,16 @@ BIN = Path(sys.executable).parent
 
 @pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.name)
 def test_opening_and_saving_as_a_notebook_changes_nothing(chapter, tmp_path):
-    copy = shutil.copy(chapter.source, tmp_path)
+    copy = shutil.copy(ROOT / chapter.place, tmp_path)
     shutil.copy(ROOT / "jupytext.toml", tmp_path)
     jupytext(["--quiet", "--to", "md:myst", copy])
-    remedy = f"normalise it once: jupytext --to md:myst {chapter.source.relative_to(ROOT)}"
+    remedy = f"normalise it once: jupytext --to md:myst {chapter.place}"
     assert Path(copy).read_text(encoding="utf-8") == chapter.text, remedy
 
 
 def test_the_quickest_chapter_runs_by_plain_jupytext_and_papermill_from_anywhere(tmp_path):
     chapter = min(EXPERIMENTS, key=lambda chapter: chapter.kept().get("seconds", math.inf))
-    line = f"'{BIN}/jupytext' --to ipynb -o - '{chapter.source}' | '{BIN}/papermill' - out.ipynb"
+    line = f"'{BIN}/jupytext' --to ipynb -o - '{ROOT / chapter.place}' | '{BIN}/papermill' - out.ipynb"
     run = subprocess.run(["bash", "-o", "pipefail", "-c", line], cwd=tmp_path, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert (tmp_path / "out.ipynb").is_file()

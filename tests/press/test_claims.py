@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from press import claims
+from press import claims, ledger
 
 ROW = {
     "id": "row",
@@ -39,8 +39,8 @@ def verdict(shown, *arguments, **options) -> str:
         ("in", [0.5, 1.0], (0.5, 0.75, 1.09, 0.41), (0.39, 1.11)),
     ],
 )
-def test_relations(ledger, shown, relation, predicted, hits, misses):
-    ledger(toml(relation=relation, predicted=predicted))
+def test_relations(write_ledger, shown, relation, predicted, hits, misses):
+    write_ledger(toml(relation=relation, predicted=predicted))
     far = ("far off", -9.0 if relation == "≥" else 9.0)
     for measured, wanted in [(m, "holds") for m in hits] + [(m, "missed") for m in misses]:
         assert verdict(shown, "row", measured, control=far) == wanted, measured
@@ -50,18 +50,18 @@ def test_relations(ledger, shown, relation, predicted, hits, misses):
 @pytest.mark.parametrize(
     ("value", "wanted"), [(1.3001, "holds"), (1.2999, "missed"), (0.6999, "holds"), (1.0, "missed")]
 )
-def test_control_must_miss_by_three_tolerances(ledger, shown, value, wanted):
-    ledger(toml())
+def test_control_must_miss_by_three_tolerances(write_ledger, shown, value, wanted):
+    write_ledger(toml())
     assert verdict(shown, "row", 1.0, control=("broken", value)) == wanted
 
 
-def test_control_must_miss_on_the_side_that_counts(ledger, shown):
-    ledger(toml(relation="≤"))
+def test_control_must_miss_on_the_side_that_counts(write_ledger, shown):
+    write_ledger(toml(relation="≤"))
     assert verdict(shown, "row", 0.5, control=("broken", -99.0)) == "missed"
 
 
-def test_control_that_equals_the_prediction_misses_nothing_even_without_tolerance(ledger, shown):
-    ledger(toml())
+def test_control_that_equals_the_prediction_misses_nothing_even_without_tolerance(write_ledger, shown):
+    write_ledger(toml())
     assert verdict(shown, "row", 1.0, tolerance=0, control=("broken", 1.0)) == "missed"
     claims._records.clear()
     assert verdict(shown, "row", 1.0, tolerance=0, control=("broken", 1.001)) == "holds"
@@ -71,17 +71,17 @@ def test_control_that_equals_the_prediction_misses_nothing_even_without_toleranc
     ("measured", "wanted"),
     [(2.0, "differs"), (2.09, "differs"), (2.2, "missed"), (4.0, "missed"), (3.0, "missed")],
 )
-def test_differs_meets_ours_and_rejects_the_prediction(ledger, shown, measured, wanted):
-    ledger(toml(predicted=4.0, ours=2.0, expect="differs"))
+def test_differs_meets_ours_and_rejects_the_prediction(write_ledger, shown, measured, wanted):
+    write_ledger(toml(predicted=4.0, ours=2.0, expect="differs"))
     assert verdict(shown, "row", measured, control=("broken", 4.0)) == wanted
 
 
-def test_differs_must_reject_the_prediction_by_three_tolerances(ledger, shown):
-    ledger(toml(predicted=2.2, ours=2.0, expect="differs"))
+def test_differs_must_reject_the_prediction_by_three_tolerances(write_ledger, shown):
+    write_ledger(toml(predicted=2.2, ours=2.0, expect="differs"))
     assert verdict(shown, "row", 2.0, control=("broken", 9.0)) == "missed"
 
 
-def test_what_is_not_to_be_measured_is_a_miss_when_it_is(ledger, shown):
+def test_what_is_not_to_be_measured_is_a_miss_when_it_is(write_ledger, shown):
     assert verdict(shown, "unmeasured", 0.95, control=("broken", 0.1)) == "missed"
 
 
@@ -101,8 +101,8 @@ def test_what_is_not_to_be_measured_is_a_miss_when_it_is(ledger, shown):
         ({"control": ("broken", math.nan)}, "control is nan"),
     ],
 )
-def test_wrong_use_is_shown_and_fails_at_close(ledger, shown, change, told):
-    ledger(toml())
+def test_wrong_use_is_shown_and_fails_at_close(write_ledger, shown, change, told):
+    write_ledger(toml())
     call = {"id": "row", "measured": 1.0, "tolerance": 0.1, "why": "a reason", "control": CONTROL} | change
     claims.check(call.pop("id"), call.pop("measured"), **call)
     data, metadata = shown[-1]
@@ -113,14 +113,14 @@ def test_wrong_use_is_shown_and_fails_at_close(ledger, shown, change, told):
     assert told in str(raised.value)
 
 
-def test_a_broken_ledger_is_shown_and_not_raised(ledger, shown):
-    ledger("[[claim]\n")
+def test_a_broken_ledger_is_shown_and_not_raised(write_ledger, shown):
+    write_ledger("[[claim]\n")
     assert verdict(shown, "row", 1.0) == "missed"
     assert "not valid TOML" in shown[-1][0]["text/plain"]
 
 
-def test_close_lists_every_miss_and_starts_afresh(ledger, shown):
-    ledger(toml() + toml(id="other"))
+def test_close_lists_every_miss_and_starts_afresh(write_ledger, shown):
+    write_ledger(toml() + toml(id="other"))
     verdict(shown, "row", 5.0)
     verdict(shown, "other", 6.0)
     with pytest.raises(AssertionError) as raised:
@@ -130,16 +130,16 @@ def test_close_lists_every_miss_and_starts_afresh(ledger, shown):
     claims.close()
 
 
-def test_a_run_that_lacks_what_a_claim_needs_says_so_and_passes(ledger, shown, capsys):
-    ledger(toml() + toml(id="other"))
+def test_a_run_that_lacks_what_a_claim_needs_says_so_and_passes(write_ledger, shown, capsys):
+    write_ledger(toml() + toml(id="other"))
     verdict(shown, "row", 1.0)
     claims.not_measured("other", "no images <here>")
     data, metadata = shown[-1]
     assert metadata["claim"]["verdict"] == "not measured"
     assert metadata["claim"]["reason"] == "no images <here>"
     assert "<strong>not measured</strong> <code>other</code>" in data["text/html"]
-    assert "not measured in this run: no images &lt;here&gt;" in data["text/html"]
-    assert "measured 1" not in data["text/html"]
+    assert '<dd style="margin:0">no images &lt;here&gt;</dd>' in data["text/html"]
+    assert "Measured" not in data["text/html"]
     claims.close()
     told = capsys.readouterr().out
     assert "1 of 1 claims are as the ledger expects" in told
@@ -154,16 +154,16 @@ def test_a_run_that_lacks_what_a_claim_needs_says_so_and_passes(ledger, shown, c
         ("row", None, "reason is missing"),
     ],
 )
-def test_not_measured_needs_a_row_and_a_reason(ledger, shown, id, reason, told):
-    ledger(toml())
+def test_not_measured_needs_a_row_and_a_reason(write_ledger, shown, id, reason, told):
+    write_ledger(toml())
     claims.not_measured(id, reason)
     assert shown[-1][1]["claim"]["verdict"] == "missed"
     with pytest.raises(AssertionError, match=told):
         claims.close()
 
 
-def test_a_claim_is_either_measured_or_not(ledger, shown):
-    ledger(toml())
+def test_a_claim_is_either_measured_or_not(write_ledger, shown):
+    write_ledger(toml())
     assert verdict(shown, "row", 1.0) == "holds"
     claims.not_measured("row", "no images")
     assert shown[-1][1]["claim"]["verdict"] == "missed"
@@ -171,32 +171,32 @@ def test_a_claim_is_either_measured_or_not(ledger, shown):
         claims.close()
 
 
-def test_checked_twice_in_one_run_is_a_miss(ledger, shown):
-    ledger(toml())
+def test_checked_twice_in_one_run_is_a_miss(write_ledger, shown):
+    write_ledger(toml())
     assert verdict(shown, "row", 1.0) == "holds"
     assert verdict(shown, "row", 1.0) == "missed"
 
 
-def test_a_cell_that_is_run_again_replaces_its_record(ledger, shown, monkeypatch):
-    ledger(toml())
+def test_a_cell_that_is_run_again_replaces_its_record(write_ledger, shown, monkeypatch):
+    write_ledger(toml())
     for run, measured, wanted in [(4, 5.0, "missed"), (5, 1.0, "holds")]:
         monkeypatch.setattr(claims, "get_ipython", lambda run=run: type("Shell", (), {"execution_count": run}))
         assert verdict(shown, "row", measured) == wanted
     claims.close()
 
 
-def test_the_box_escapes_and_the_label_stands_beside_the_verdict(ledger, shown):
-    ledger(toml(statement="a < b & c"))
+def test_the_box_escapes_and_the_label_stands_beside_the_verdict(write_ledger, shown):
+    write_ledger(toml(statement="a < b & c"))
     verdict(shown, "row", 1.0, outside="D <= 3")
     data, _ = shown[-1]
     assert "a &lt; b &amp; c" in data["text/html"]
-    assert "outside the theorem&#x27;s hypotheses: D &lt;= 3" in data["text/html"]
+    assert '<dt>Outside the hypotheses</dt><dd style="margin:0">D &lt;= 3</dd>' in data["text/html"]
     assert "<strong>holds</strong>" in data["text/html"]
 
 
-def test_what_is_not_available_needs_no_prediction_and_cannot_be_checked(ledger, shown):
-    ledger(toml(expect="not measured", reason="not available", relation=None, predicted=None))
-    assert claims.ledger()["row"]["reason"] == "not available"
+def test_what_is_not_available_needs_no_prediction_and_cannot_be_checked(write_ledger, shown):
+    write_ledger(toml(expect="not measured", reason="not available", relation=None, predicted=None))
+    assert ledger.claims()["row"].reason == "not available"
     assert verdict(shown, "row", 1.0) == "missed"
     assert "is measured, while the ledger says 'not measured: not available'" in shown[-1][0]["text/plain"]
 
@@ -222,10 +222,10 @@ def test_what_is_not_available_needs_no_prediction_and_cannot_be_checked(ledger,
         ("claim = 3", "'claim' must be a list of tables"),
     ],
 )
-def test_a_wrong_row_names_file_id_and_field(ledger, text, told):
-    ledger(text)
+def test_a_wrong_row_names_file_id_and_field(write_ledger, text, told):
+    write_ledger(text)
     with pytest.raises(ValueError, match=r"^book/claims\.toml: ") as raised:
-        claims.ledger()
+        ledger.claims()
     assert told in str(raised.value)
 
 

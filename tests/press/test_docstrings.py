@@ -2,7 +2,7 @@
 
 from docutils.core import publish_doctree
 
-from press.pages import plain_docstring
+from press.site.extension import plain_docstring
 
 
 def shown(docstring: str):

@@ -9,13 +9,13 @@ import nbformat
 import pytest
 
 from press import ROOT
-from press.chapters import find
-from press.export import buttons
+from press.build.chapters import find
+from press.build.export import buttons
 
 
 def export(folder, **environment):
     environment = {k: v for k, v in os.environ.items() if k != "GITHUB_REPOSITORY"} | environment
-    command = [sys.executable, "-m", "press.export", str(folder)]
+    command = [sys.executable, "-m", "press", "export", str(folder)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, cwd=ROOT)
 
 

@@ -1,4 +1,4 @@
-"""python -m press.export FOLDER: the executed notebooks with all that they need to run elsewhere.
+"""The executed notebooks with all that they need to run elsewhere.
 
 The folder is the root of a branch that Binder builds (environment.yml) and Colab opens: there a first cell fetches the
 library. The repository is the one that GitHub Actions names in GITHUB_REPOSITORY.
@@ -6,13 +6,14 @@ library. The repository is the one that GitHub Actions names in GITHUB_REPOSITOR
 
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import nbformat
 
 from press import ROOT
-from press.chapters import find
+from press.build.chapters import find
+from press.build.publish import published
+from press.build.staleness import is_current
 
 BRANCH = "executed"
 NEEDED = ("lib", "book/claims.toml", "pyproject.toml", "constraints.txt", "environment.yml", "README.md", "LICENSE")
@@ -33,12 +34,15 @@ def buttons(repository: str, name: str) -> dict[str, str]:
     }
 
 
-def export(folder: Path, repository: str) -> None:
+def export(folder: Path) -> None:
     """Write the branch into `folder`, which must not exist. Refuses a chapter that is not current."""
+    repository = os.environ.get("GITHUB_REPOSITORY")
+    if not repository:
+        raise SystemExit("press: export wants to know the repository: set GITHUB_REPOSITORY=owner/name")
     if folder.exists():
-        raise SystemExit(f"press.export: {folder} exists already")
-    if stale := [chapter.name for chapter in find() if not chapter.is_current()]:
-        raise SystemExit(f"press.export: not current: {', '.join(stale)}; run `python -m press build`")
+        raise SystemExit(f"press: {folder} exists already")
+    if stale := [chapter.name for chapter in find() if not is_current(chapter)]:
+        raise SystemExit(f"press: not current: {', '.join(stale)}; run `python -m press build`")
     for part in NEEDED:
         source, target = ROOT / part, folder / part
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -47,15 +51,9 @@ def export(folder: Path, repository: str) -> None:
         else:
             shutil.copyfile(source, target)
     for chapter in find():
-        notebook = nbformat.read(chapter.notebook("executed"), as_version=4)
+        notebook = published(chapter)
         cell = nbformat.v4.new_code_cell(COLAB.format(branch=BRANCH, repository=repository), id="colab")
         notebook.cells.insert(0, cell)
         target = folder / f"{chapter.name}.ipynb"
         target.parent.mkdir(parents=True, exist_ok=True)
         nbformat.write(notebook, target)
-
-
-if __name__ == "__main__":
-    if len(sys.argv) != 2 or not os.environ.get("GITHUB_REPOSITORY"):
-        raise SystemExit("press.export: give one folder, and the repository as GITHUB_REPOSITORY=owner/name")
-    export(Path(sys.argv[1]), os.environ["GITHUB_REPOSITORY"])

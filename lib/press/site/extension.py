@@ -4,23 +4,22 @@ import importlib.metadata
 import os
 import re
 import shutil
-from html import escape
 from pathlib import Path
 
 import nbformat
 from docutils import nodes
 from myst_nb.core.read import read_myst_markdown_notebook
 from sphinx.errors import ExtensionError
-from sphinx.util import logging
+from sphinx.transforms.post_transforms import SphinxPostTransform
 
-from press import scoreboard
-from press.chapters import Chapter, find
-from press.export import buttons
+from press.build.chapters import Chapter, find
+from press.build.export import buttons
+from press.build.publish import about, published
+from press.build.staleness import is_current
+from press.site.boards import ClaimRole, Concordance, Scoreboard
+from press.site.cards import render
 
-logger = logging.getLogger(__name__)
-STATEMENT = re.compile(  # the title of a numbered statement or exercise, to give it a permalink as headings have
-    r'(<div class="(?:proof|exercise)\b[^>]* id="([^"]+)">\s*<p class="admonition-title">.*?)</p>', re.DOTALL
-)
+STATIC = Path(__file__).with_name("static")
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2/", "input/tex/extensions/")
 
 
@@ -31,12 +30,12 @@ def chapter_of(docname: str) -> Chapter | None:
 def give_executed(app, docname: str, source: list[str]) -> None:
     """Hand Sphinx the executed notebook in place of a chapter's text."""
     if chapter := chapter_of(docname):
-        if not chapter.is_current():
+        if not is_current(chapter):
             raise ExtensionError(f"{docname}.md: no current executed notebook; run `python -m press build`")
-        notebook = nbformat.read(chapter.notebook("executed"), as_version=4)
+        notebook = published(chapter)
         for cell in notebook.cells:  # each figure says which chapter, cell and run it comes from
             if figure := cell.metadata.get("mystnb", {}).get("figure"):
-                place = f"{chapter.name}, cell {cell.execution_count}, {notebook.metadata['press']['hash']}"
+                place = f"{chapter.name}, cell {cell.execution_count}, {notebook.metadata.press.hash}"
                 figure["caption"] += f" [{place}]{{.provenance}}"
         source[0] = nbformat.writes(notebook)
 
@@ -48,43 +47,48 @@ def read(text: str) -> nbformat.NotebookNode:
     return read_myst_markdown_notebook(text, add_source_map=True)
 
 
+class Permalinks(SphinxPostTransform):
+    """Statements and exercises get the permalink that headings have."""
+
+    default_priority = 900  # after their titles are resolved
+    formats = ("html",)
+
+    def run(self, **kwargs) -> None:
+        for box in self.document.findall(nodes.Admonition):
+            if {"proof", "exercise"} & set(box["classes"]) and box["ids"] and isinstance(box.children[0], nodes.title):
+                link = f'<a class="headerlink" href="#{box["ids"][0]}" title="Link here">#</a>'
+                box.children[0] += nodes.raw("", link, format="html")
+
+
 def add_footer(app, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """On an executed page: its notebook to download, and what it was run with. On every page: permalinks, and no thebe.
+    """On an executed page: its notebook to download, and what it was run with. On every page: no thebe.
 
     Jupyter Book writes thebe's settings twice, which is an error in the browser, and nothing here uses it.
     """
     scripts = context.get("script_files", [])
     scripts[:] = [s for s in scripts if "thebe" not in f"{s.filename} {s.attributes}".lower()]
-    if "body" in context:
-        body = context["body"].replace(
+    if "body" in context:  # it is no list
+        context["body"] = context["body"].replace(
             '<div role="list" class="citation-list">', '<div class="citation-list">'
-        )  # not one
-        context["body"] = STATEMENT.sub(r'\1<a class="headerlink" href="#\2" title="Link here">#</a></p>', body)
+        )
     chapter = chapter_of(pagename)
     if not (chapter and doctree):
         return
     notebook = f"{pagename}.ipynb"
     copy = Path(app.outdir, "_sources", notebook)
     copy.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(chapter.notebook("executed"), copy)
+    copy.write_text(nbformat.writes(published(chapter)) + "\n", encoding="utf-8")
     context["ipynb_source"] = notebook  # the theme's download button offers it too
     repository = os.environ.get("GITHUB_REPOSITORY")  # set where the workflow publishes both pages and notebooks
-    places = buttons(repository, chapter.name) if repository else {}
-    links = "".join(f' · <a href="{address}">Open it in {name}</a>' for name, address in places.items())
     kept = chapter.kept()
-    versions = ", ".join(f"{name} {version}" for name, version in kept["versions"].items())
-    context["body"] += (
-        f'<p class="executed"><a download href="{context["pathto"]("_sources/" + notebook, 1)}">'
-        f"Download the executed notebook</a>{links}. It ran in {kept['seconds']:g} s with {escape(versions)}; "
-        f"content hash <code>{kept['hash']}</code>.</p>"
+    context["body"] += render(
+        "footer.html",
+        notebook=context["pathto"]("_sources/" + notebook, 1),
+        places=buttons(repository, chapter.name) if repository else {},
+        time=about(kept["seconds"]),
+        versions=kept["versions"],
+        hash=kept["hash"],
     )
-
-
-def want_alt(app, doctree: nodes.document) -> None:
-    """An image without alternative text is a warning, and so an error, at its line."""
-    for image in doctree.findall(nodes.image):
-        if not image.get("alt", "").strip():
-            logger.warning("an image without alternative text: %s", image["uri"], location=image)
 
 
 def plain_docstring(app, what, name, obj, options, lines: list[str]) -> None:
@@ -116,12 +120,14 @@ def add_mathjax(app, error) -> None:
 
 
 def setup(app) -> dict:
+    app.connect("builder-inited", lambda app: app.config.html_static_path.append(str(STATIC)))
+    app.add_css_file("press.css")
     app.connect("source-read", give_executed)
     app.connect("html-page-context", add_footer, priority=100)  # before the theme makes its buttons
-    app.connect("doctree-read", want_alt)
     app.connect("autodoc-process-docstring", plain_docstring)
     app.connect("build-finished", add_mathjax)
-    app.add_role("claim", scoreboard.Claim())
-    app.add_directive("scoreboard", scoreboard.Scoreboard)
-    app.add_directive("concordance", scoreboard.Concordance)
+    app.add_post_transform(Permalinks)
+    app.add_role("claim", ClaimRole())
+    app.add_directive("scoreboard", Scoreboard)
+    app.add_directive("concordance", Concordance)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

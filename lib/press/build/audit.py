@@ -1,36 +1,22 @@
 """A look at the built pages before they are published: what is missing, mute, dead, heavy, or loaded from elsewhere."""
 
-import tomllib
 from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import yaml
 from bs4 import BeautifulSoup, Tag
 
-from press import ROOT
-from press.claims import LEDGER
+from press.build.chapters import toc
+from press.ledger import LEDGER, floors
 
 HEAVIEST = 2_000_000  # bytes of a page
-
-
-def pages() -> list[str]:
-    """The pages that the table of contents names."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    chapters = [chapter["file"] for part in toc.get("parts", []) for chapter in part["chapters"]]
-    return [toc["root"], *chapters]
-
-
-def floors() -> dict[str, int]:
-    """The least count of each kind that a whole book has: the table [floors] of the ledger."""
-    return tomllib.loads((ROOT / LEDGER).read_text(encoding="utf-8")).get("floors", {})
 
 
 def audit(site: Path) -> tuple[list[str], Counter]:
     """What is wrong with the built site, one line each (nothing where it may be published), and what it holds."""
     found, counts = [], Counter(pages=0, statements=0, figures=0, claims=0, links=0)
     parsed: dict[Path, BeautifulSoup] = {}
-    for page in pages():
+    for page in toc():
         file = site / f"{page}.html"
         if not file.is_file():
             found.append(f"{page}: is in _toc.yml, but was not built")

@@ -1,0 +1,179 @@
+"""Chapters: what stands in their text, where they are in the book, and what their last good run left."""
+
+import ast
+import functools
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+import yaml
+from jupytext.myst import MystMetadataParsingError, myst_to_notebook
+
+from press import ROOT
+from press.claims import Record
+
+BUILD = ROOT / "_build"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a chapter: it opens at `line` of the file, and its source at `first`."""
+
+    kind: str  # "code", "markdown" or "raw"
+    source: str
+    line: int
+    first: int
+    metadata: dict
+
+    @property
+    def tags(self) -> list[str]:
+        return self.metadata.get("tags", [])
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A page with code cells: `name` is its path in the book without the ending. Read once, by `find`."""
+
+    name: str
+    text: str = field(repr=False)
+    front: dict = field(repr=False, compare=False)  # the front matter
+    cells: tuple[Cell, ...] = field(repr=False, compare=False)
+
+    @property
+    def place(self) -> str:
+        return f"book/{self.name}.md"
+
+    @property
+    def code(self) -> list[Cell]:
+        return [cell for cell in self.cells if cell.kind == "code"]
+
+    def path(self, folder: str) -> Path:
+        """Where its notebook lies in `_build`: executed, failed, or runs."""
+        return BUILD / folder / f"{self.name}.ipynb"
+
+    def notebook(self) -> nbformat.NotebookNode:
+        """The chapter as a notebook without outputs; ids and lines of its cells follow from the text."""
+        notebook = myst_to_notebook(self.text, add_source_map=True)
+        for number, cell in enumerate(notebook.cells):
+            cell["id"] = f"cell-{number}"
+        return notebook
+
+    def executed(self) -> dict:
+        """The notebook of its last good run as parsed JSON, not to be changed; empty where there is none."""
+        try:
+            found = self.path("executed").stat()
+            notebook = _load(self.path("executed"), found.st_mtime_ns, found.st_size)
+            return notebook if isinstance(notebook["metadata"]["press"], dict) else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    def kept(self) -> dict:
+        """What is known of its last good run: hash, versions, seconds; empty where there is none."""
+        return self.executed().get("metadata", {}).get("press", {})
+
+    def records(self) -> dict[str, Record]:
+        """What its last good run found of each claim, by id."""
+        return {kept["id"]: Record(**kept) for kept in records(self.executed())}
+
+
+@functools.cache
+def _load(path: Path, changed: int, size: int) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def records(notebook: dict) -> list[dict]:
+    """The records of claims that stand in a notebook's outputs."""
+    outputs = [output for cell in notebook.get("cells", []) for output in cell.get("outputs", [])]
+    return [output["metadata"]["claim"] for output in outputs if "claim" in output.get("metadata", {})]
+
+
+def is_part_of_book(path: Path) -> bool:
+    """Not what editors and systems leave behind: dot files, `.ipynb_checkpoints`, `x.md~`, compiled Python."""
+    parts = path.relative_to(ROOT).parts
+    hidden = any(part.startswith(".") or part == "__pycache__" or part.endswith(".egg-info") for part in parts)
+    return path.is_file() and not hidden and not path.name.endswith("~")
+
+
+@functools.cache
+def find() -> tuple[Chapter, ...]:
+    """Every page of the book whose front matter makes it a notebook, as it stands when first asked for."""
+    pages = sorted(filter(is_part_of_book, (ROOT / "book").rglob("*.md")))
+    return tuple(chapter for page in pages if (chapter := read(page)))
+
+
+def read(page: Path) -> Chapter | None:
+    """The chapter that a page is; None where it is prose. A ValueError names the page that cannot be read."""
+    text = page.read_text(encoding="utf-8-sig")
+    if not text.startswith("---\n"):
+        return None
+    try:
+        notebook = myst_to_notebook(text, add_source_map=True)
+        form = notebook.metadata.get("jupytext", {}).get("text_representation", {}).get("format_name")
+    except (MystMetadataParsingError, nbformat.ValidationError, yaml.YAMLError, AttributeError, TypeError) as error:
+        reason = getattr(error, "message", None) or " ".join(str(error).split())
+        raise ValueError(f"{page.relative_to(ROOT)}: {reason}") from None
+    if form != "myst":
+        return None
+    lines, cells = text.splitlines(), []
+    for cell, start in zip(notebook.cells, notebook.metadata.pop("source_map"), strict=True):
+        body = cell.source.splitlines()
+        places = (place for place in range(start, len(lines)) if lines[place : place + len(body)] == body)
+        first = next(places, start) + 1
+        line = first if cell.cell_type == "markdown" else start
+        cells.append(Cell(cell.cell_type, cell.source, line, first, dict(cell.metadata)))
+    name = page.relative_to(ROOT / "book").with_suffix("").as_posix()
+    return Chapter(name, text, dict(notebook.metadata), tuple(cells))
+
+
+def toc() -> list[str]:
+    """The pages that the table of contents names, in its order."""
+    contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    chapters = [chapter["file"] for part in contents.get("parts", []) for chapter in part["chapters"]]
+    return [contents["root"], *chapters]
+
+
+@functools.cache
+def calls(chapter: Chapter) -> list[tuple[int, str, ast.Call]]:
+    """Line, name and call of each `claims.….(…)` and `figures.….(…)` in the chapter's cells.
+
+    A cell that is not Python has none here; running it tells what is wrong.
+    """
+    found = []
+    for cell in chapter.code:
+        try:
+            nodes = ast.walk(ast.parse(cell.source))
+        except SyntaxError:
+            continue
+        for node in nodes:
+            if isinstance(node, ast.Call) and re.fullmatch(r"(claims|figures)\.\w+", name := ast.unparse(node.func)):
+                found.append((cell.first + node.lineno - 1, name, node))
+    return sorted(found, key=lambda call: call[0])
+
+
+@functools.cache
+def checked(chapter: Chapter) -> list[tuple[int, str | None]]:
+    """Line and id of each claim in the chapter's cells; None where the id is not a plain string.
+
+    Its `claims.check` counts, and not the `claims.not_measured` that stands in for it in another run.
+    """
+
+    def ids(function: str) -> list[tuple[int, str | None]]:
+        found = [(line, call) for line, name, call in calls(chapter) if name == function]
+        given = [[*call.args, *(k.value for k in call.keywords if k.arg == "id")] for _, call in found]
+        return [
+            (line, id[0].value if id and isinstance(id[0], ast.Constant) and isinstance(id[0].value, str) else None)
+            for (line, _), id in zip(found, given, strict=True)
+        ]
+
+    checks = ids("claims.check")
+    known = {claim for _, claim in checks if claim}
+    return sorted(checks + [place for place in ids("claims.not_measured") if place[1] not in known], key=lambda c: c[0])
+
+
+def parameters(chapter: Chapter) -> list[str]:
+    """The names that the chapter's cell tagged `parameters` assigns."""
+    tagged = [cell.source for cell in chapter.code if "parameters" in cell.tags]
+    names = [node for node in ast.walk(ast.parse("\n".join(tagged))) if isinstance(node, ast.Name)]
+    return [node.id for node in names if isinstance(node.ctx, ast.Store)]

@@ -1,0 +1,141 @@
+"""Whether a chapter must be executed again: one key, of everything that can change what its run shows.
+
+Not in it: prose, captions, comments, docstrings, blank lines, how cells are shown, the wording of the ledger. They are
+taken from the text as it is when the page is made.
+"""
+
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import io
+import json
+import pkgutil
+import platform
+import tokenize
+import tomllib
+from pathlib import Path
+
+from press import ROOT, ledger, settings
+from press.build.chapters import Chapter, checked
+
+NOT_RUN = ("__main__.py", "ledger.py")  # of this package's top level; the key holds what ledger.py reads
+
+
+def is_current(chapter: Chapter) -> bool:
+    """Whether the last good run is of the chapter as it is now, and holds an output for each of its cells."""
+    cells = [cell for cell in chapter.executed().get("cells", []) if cell["cell_type"] == "code"]
+    return len(cells) == len(chapter.code) and chapter.kept().get("hash") == key(chapter)
+
+
+@functools.cache
+def key(chapter: Chapter) -> str:
+    """The hash of the chapter's code, claims and data, of what it imports, and of how and with what it is run."""
+    rows = ledger.claims()
+    parts = {
+        "code": [cell_code(cell.source) for cell in chapter.code],
+        "tags": [[tag for tag in settings.TAGS if tag in cell.tags] for cell in chapter.code],
+        "claims": [rows[claim].judged for _, claim in checked(chapter) if claim in rows],
+        "data": data(chapter),
+        "library": library(chapter),
+        "press": notebook_side(),
+        "versions": versions(),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def cell_code(source: str) -> str:
+    """The syntax tree of a cell without comments and docstrings; a cell that is not Python is its text.
+
+    A string that stands alone is shown, so it is no docstring here; a semicolon at the end hides what would be shown.
+    """
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:
+        return source
+    return _dump(tree, whole=False) + (";" if ends_in_semicolon(source) else "")
+
+
+def ends_in_semicolon(source: str) -> bool:
+    """Whether the last thing in Python code, comments apart, is a semicolon."""
+    if ";" not in source:
+        return False
+    passed = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.DEDENT, tokenize.ENDMARKER)
+    tokens = [t.string for t in tokenize.generate_tokens(io.StringIO(source).readline) if t.type not in passed]
+    return tokens[-1] == ";"
+
+
+def module_code(file: Path) -> str:
+    """The syntax tree of a module without comments and docstrings."""
+    return _dump(ast.parse(file.read_text(encoding="utf-8"), filename=str(file)), whole=True)
+
+
+def _dump(tree: ast.Module, *, whole: bool) -> str:
+    """A syntax tree as text, without the docstrings of classes and functions, and of the module where it is whole."""
+    documented = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, *([ast.Module] if whole else ()))
+    for node in ast.walk(tree):
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
+    return ast.dump(tree)
+
+
+@functools.cache
+def notebook_side() -> dict[str, str]:
+    """The code of this package that runs inside a notebook, the style of figures, and the settings of execution."""
+    folder = Path(settings.__file__).parent
+    modules = {file.name: module_code(file) for file in folder.glob("*.py") if file.name not in NOT_RUN}
+    styles = {file.name: file.read_text(encoding="utf-8").splitlines() for file in folder.glob("*.mplstyle")}
+    plain = {name: [line for line in lines if line and not line.startswith("#")] for name, lines in styles.items()}
+    return modules | plain
+
+
+@functools.cache
+def named_by_the_book() -> dict:
+    """The table [tool.press] of pyproject.toml: `library`, the function that gives its fingerprint; `packages`."""
+    file = ROOT / "pyproject.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("press", {}) if file.exists() else {}
+
+
+def library(chapter: Chapter) -> str | None:
+    """The fingerprint of the book's library; None for a chapter that does not import it."""
+    named = named_by_the_book().get("library")
+    package = named.partition(":")[0].partition(".")[0] if named else ""
+    if not any(imports(cell.source, package) for cell in chapter.code):
+        return None
+    return resolve(named, "pyproject.toml: [tool.press] library")()
+
+
+def imports(source: str, package: str) -> bool:
+    """Whether a cell imports the package; where that cannot be told, whether it names it."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except SyntaxError:
+        return package in source
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    names += [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return any(name.split(".")[0] == package for name in names)
+
+
+def data(chapter: Chapter):
+    """What the function returns that the front matter names as `data: package.module:function`; None without one.
+
+    Such a function gives the checksums of the files that the chapter would read now.
+    """
+    named = chapter.front.get("data")
+    return resolve(named, f"{chapter.place}: data")() if named else None
+
+
+def resolve(named: str, place: str):
+    """The object that `package.module:name` names. A ValueError says where a name stands that is not found."""
+    try:
+        return pkgutil.resolve_name(named)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{place}: {named} is not found: {error}") from None
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """The versions that the outputs may depend on."""
+    names = [*named_by_the_book().get("packages", ()), *settings.PACKAGES]
+    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}

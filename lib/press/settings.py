@@ -1,0 +1,12 @@
+"""How chapters are executed. What stands here is part of what makes an executed chapter stale."""
+
+ENVIRONMENT = {  # of the kernel: one thread each, since chapters run side by side, and the same hashes each time
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "PYTHONHASHSEED": "0",
+}
+PAPERMILL = {"kernel_name": "python3", "coalesce_streams": True}
+STRIPPED = ("papermill", "execution")  # metadata that differ from run to run
+TAGS = ("parameters", "raises-exception", "skip-execution")  # the tags of a cell that change how it runs
+PACKAGES = ("ipykernel", "papermill", "nbclient", "jupytext", "myst-nb", "matplotlib")  # besides those the book names

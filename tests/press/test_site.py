@@ -1,0 +1,296 @@
+"""The pages of a small book: what was run, the claims on boards and in sentences, footers, links, the current text."""
+
+import json
+import re
+from types import SimpleNamespace
+
+import pytest
+from bs4 import BeautifulSoup
+
+from press.build.execute import longest_first
+from press.build.publish import CLASSES, about
+from press.claims import Record
+from press.ledger import Claim
+from press.site import cards
+
+# --- what was run ----------------------------------------------------------------------------------------
+
+
+def test_the_footer_says_what_was_run(built):
+    kept = json.loads(built.executed()["paper/one"])["metadata"]["press"]
+    footer = built.page("paper/one").select_one("p.executed")
+    assert kept["versions"].keys() >= {"python", "torch", "matplotlib", "ipykernel", "papermill", "myst-nb"}
+    told = ", ".join(f"{name} {version}" for name, version in kept["versions"].items())
+    said = f"It ran in {about(kept['seconds'])} with {told}; content hash {kept['hash']}."
+    assert " ".join(footer.text.split()) == f"Download the executed notebook. {said}"
+    assert footer.a["href"] == "../../_sources/book/paper/one.ipynb"
+    assert "Download notebook file" in str(built.page("paper/one")), "the theme's own button offers it too"
+    assert not built.page("scoreboard").select("p.executed")
+
+
+def test_the_notebook_to_download_is_what_was_run(built):
+    ran = json.loads(built.executed()["paper/one"])
+    offered = json.loads(built.site()["_sources/book/paper/one.ipynb"])
+    assert [cell.get("outputs") for cell in ran["cells"]] == [cell.get("outputs") for cell in offered["cells"]]
+    assert [cell["source"] for cell in ran["cells"]] == [cell["source"] for cell in offered["cells"]]
+    assert offered["metadata"]["language_info"] == ran["metadata"]["language_info"]
+    assert offered["metadata"]["press"] == {k: ran["metadata"]["press"][k] for k in ("hash", "versions")}
+
+
+def test_a_figure_says_where_it_comes_from(built):
+    two = json.loads(built.executed()["paper/two"])
+    caption = built.page("paper/two").select_one("figure#fig-two figcaption")
+    assert caption.select_one(".provenance").text == f"paper/two, cell 4, {two['metadata']['press']['hash']}"
+    assert "A line falls to the slope -1.000." in caption.text, "a claim in a caption"
+
+
+def test_chapters_run_with_one_thread_and_the_same_hashes(built):
+    two = built.executed()["paper/two"].decode()
+    for told in ("OMP_NUM_THREADS is 1", "MKL_NUM_THREADS is 1", "OPENBLAS_NUM_THREADS is 1", "PYTHONHASHSEED is 0"):
+        assert told in two
+
+
+def without_seconds(notebook: bytes) -> dict:
+    notebook = json.loads(notebook)
+    assert notebook["metadata"]["press"].pop("seconds") > 0
+    return notebook
+
+
+def test_a_second_run_gives_the_same_notebooks_and_the_same_pages_longest_first(book):
+    before, pages = book.executed(), book.site()
+    for name, seconds in {"paper/two": 100, "index": 50, "paper/one": 10}.items():
+        text = re.sub(r'("seconds": )[\d.]+', rf"\g<1>{seconds}", before[name].decode())
+        book.write(f"_build/executed/{name}.ipynb", text.replace('"hash": "', '"hash": "0'))
+    told = book.press("build")
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert re.findall("running (.*)", told.stdout) == ["paper/two", "index", "paper/one"]
+    assert {name: without_seconds(text) for name, text in book.executed().items()} == {
+        name: without_seconds(text) for name, text in before.items()
+    }
+
+    def untimed(site):
+        return {name: re.sub(rb"ran in about \d+ s", b"", page) for name, page in site.items() if name != ".made-from"}
+
+    again = book.site()
+    assert untimed(again) == untimed(pages)
+
+
+def test_the_longest_run_first_and_before_it_what_has_never_run():
+    chapters = [SimpleNamespace(kept=lambda s=s: {"seconds": s} if s else {}) for s in (3, None, 100, 20)]
+    assert longest_first(chapters) == [chapters[i] for i in (1, 2, 3, 0)]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0.0, 1), (0.4, 1), (1.3, 1), (1.6, 2), (17.2, 20), (20.9, 20), (95, 100), (9999, 4000)]
+)
+def test_the_time_of_a_run_is_told_coarsely(seconds, told):
+    assert about(seconds) == f"about {told} s"
+    assert told in CLASSES
+
+
+# --- the text as it is -----------------------------------------------------------------------------------
+
+
+def test_prose_words_of_the_ledger_and_looks_reach_the_pages_without_a_run(book):
+    book.change("book/paper/one.md", "The first chapter has", "Now the first chapter has")
+    book.change("book/paper/one.md", "rate = 1.0", "rate = 1.0  # one a step")
+    book.change("book/claims.toml", "The loss falls as 1/T.", "The loss falls as <1/T>.")
+    book.change("lib/press/site/templates/card.html", "<dt>", "<dt class='new'>")
+    book.change("book/paper/two.md", "A line falls", "It falls")
+    told = book.press("build")
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "running" not in told.stdout
+    one, two = book.page("paper/one"), book.page("paper/two")
+    assert "Now the first chapter has" in one.text
+    assert "# one a step" in one.text
+    assert "The loss falls as <1/T>." in one.select_one("#claim-slope").text
+    assert one.select("#claim-slope dt.new")
+    assert book.page("scoreboard").select("#slope dt.new")
+    assert "It falls to the slope" in two.figcaption.text
+    offered = json.loads(book.site()["_sources/book/paper/one.ipynb"])
+    assert "Now the first chapter has" in "".join(offered["cells"][0]["source"])
+    shown = next(o for c in offered["cells"] for o in c.get("outputs", []) if "claim" in o.get("metadata", {}))
+    assert "&lt;1/T&gt;" in "".join(shown["data"]["text/html"])
+    assert "<1/T>" in "".join(shown["data"]["text/plain"])
+    assert shown["metadata"]["claim"]["id"] == "slope"
+
+
+def test_another_repository_is_another_site(book):
+    assert "Open it in" not in book.page("paper/one").text
+    book.environment["GITHUB_REPOSITORY"] = "someone/some-book"
+    assert book.press("build").returncode == 0
+    links = {a.text: a["href"] for a in book.page("paper/one").select("p.executed a")}
+    assert "someone/some-book" in links["Open it in Binder"]
+    assert links["Open it in Colab"].endswith("someone/some-book/blob/executed/paper/one.ipynb")
+
+
+# --- claims ----------------------------------------------------------------------------------------------
+
+ROW = Claim("an-id", "Theorem 1", "paper", "It falls.", "differs", "in", (0.25, 0.5), 2.0)
+RUN = Record("an-id", 3, "differs", 2.01, 0.1, "a bound", ("broken <b>hypothesis", 4.0), "D <= 3")
+UNMEASURED = Claim("an-id", "Theorem 1", "paper", "It falls.", "not measured", reason="no images")
+FACTS = {
+    "Predicted": "in [0.25, 0.5]",
+    "Ours": "= 2",
+    "Measured": "2.01",
+    "Tolerance": "0.1: a bound",
+    "Control": "4: broken <b>hypothesis",
+    "Outside the hypotheses": "D <= 3",
+}
+
+
+def test_every_fact_of_a_record_is_put_in_words():
+    assert cards.facts(ROW, RUN) == FACTS
+    assert cards.facts(UNMEASURED, None) == {"Not measured, because": "no images"}
+    unrun = Record("an-id", verdict="not measured", reason="no time")
+    assert cards.facts(ROW, unrun) == {
+        "Predicted": "in [0.25, 0.5]",
+        "Ours": "= 2",
+        "Not measured, because": "no time",
+    }
+    assert cards.facts(None, Record("no-id", problems=["is not in the ledger"])) == {}
+
+
+@pytest.mark.parametrize("verdict", cards.COLOURS)
+def test_a_card_shows_all_of_it_and_escapes(verdict):
+    record = Record(**vars(RUN) | {"verdict": verdict, "problems": ["a <b> c"]})
+    card = BeautifulSoup(cards.html(ROW, record), "html.parser").select_one("div.claim#claim-an-id")
+    assert cards.COLOURS[verdict] in card["style"]
+    assert {row.dt.text: row.dd.text for row in card.select("dl.facts > div")} == FACTS
+    for told in (verdict, "an-id", "It falls.", "a <b> c"):
+        assert told in card.text
+        assert told in cards.plain(ROW, record)
+    for label, fact in FACTS.items():
+        assert f"{label}: {fact}" in cards.plain(ROW, record)
+
+
+def test_verdicts_are_counted_in_one_order():
+    assert cards.told(["differs", "holds", "differs", "not measured"]) == "1 holds · 2 differs · 1 not measured"
+    assert cards.told([]) == ""
+
+
+def test_scoreboard_lists_every_claim_with_all_its_facts_and_links_to_its_place(built):
+    board = built.page("scoreboard")
+    assert board.select_one("p.totals").text == "3 claims: 1 holds · 1 differs · 1 not measured"
+    rows = {li["id"]: li for li in board.select("ul.scoreboard > li")}
+    facts = {id: {row.dt.text: row.dd.text for row in li.select("dl > div")} for id, li in rows.items()}
+    assert facts == {
+        "slope": {
+            "Source": "Theorem 1, the slope",
+            "By": "the paper",
+            "Predicted": "= -1",
+            "Measured": "-1",
+            "Tolerance": "0.01: exact here",
+            "Control": "-0.5: half the rate",
+        },
+        "power": {
+            "Source": "derived in paper/one; Theorem 1",
+            "By": "the paper",
+            "Predicted": "= 4",
+            "Ours": "= 2",
+            "Measured": "2",
+            "Tolerance": "0.01: exact here",
+            "Control": "4: the paper's power",
+        },
+        "unmeasured": {
+            "Source": "Figure 1",
+            "By": "derived here",
+            "Predicted": "≥ 0.9",
+            "Not measured, because": "images not at hand",
+        },
+    }
+    assert {id: li.strong.text for id, li in rows.items()} == {
+        "slope": "holds",
+        "power": "differs",
+        "unmeasured": "not measured",
+    }
+    assert "The loss grows as the fourth power." in rows["power"].text
+    assert cards.COLOURS["differs"] in rows["power"]["style"]
+    for claim in ("slope", "power"):
+        place = rows[claim].select_one("a.place")
+        assert (place["href"], place.text) == (f"paper/one.html#claim-{claim}", "checked in paper/one")
+        assert rows[claim].select_one(f"a[href='#{claim}']")
+        assert built.page("paper/one").select_one(f"div.claim#claim-{claim}")
+    assert not rows["unmeasured"].select("a.place")
+
+
+def test_scoreboard_groups_claims_by_section_of_the_paper(built):
+    board = built.page("scoreboard")
+    theorems, images = board.find(id="section-3-theorems"), board.find(id="section-4-images")
+    assert theorems.find("li", id="slope")
+    assert theorems.select_one("p.also a[href='#power']"), "a claim of two items is named with the second"
+    assert images.find("li", id="unmeasured")
+    assert board.find(id="derived-here-one").find("li", id="power")
+    counts = {line.a.text: line.span.text for line in board.select("ul.totals-of li")}
+    assert counts == {
+        "Section 3: theorems": "1 holds",
+        "Section 4: images": "1 not measured",
+        "Derived here: One": "1 differs",
+    }
+
+
+def test_each_item_of_the_paper_leads_to_its_page_and_to_its_claims(built):
+    table = built.page("items")
+    rows = {row.td.text: row.find_all("td") for row in table.select("table.concordance tbody tr")}
+    assert rows.keys() == {"Theorem 1", "Definition 2", "Figure 1"}
+    assert (rows["Theorem 1"][2].a["href"], rows["Theorem 1"][2].text) == ("paper/one.html#one", "One")
+    assert (rows["Theorem 1"][3].a["href"], rows["Theorem 1"][3].text) == (
+        "scoreboard.html#theorem-1",
+        "1 holds · 1 differs",
+    )
+    assert rows["Definition 2"][3].text == "a definition"
+    assert rows["Figure 1"][2].a is None, "an item that has no page"
+
+
+def test_a_page_quotes_a_claim_and_links_to_its_place(built):
+    front, one = built.page("index"), built.page("paper/one")
+    assert "-1.00" in front.text, "a number glued from another chapter"
+    link = front.select_one("a[href='paper/one.html#claim-slope']")
+    assert (link.text, link["title"]) == ("-1", "The loss falls as 1/T.")
+    assert "one is not measured" in " ".join(front.text.split())
+    assert front.find("em", string="not measured")
+    assert one.select_one("a[href='#claim-slope']").text == "-1.00", "a claim of the same page, in a format"
+
+
+@pytest.mark.parametrize(
+    ("role", "told"),
+    [
+        ("slip", "the ledger has no claim 'slip'"),
+        ("slope:.2x", "the claim 'slope' cannot be written as '.2x'"),
+    ],
+)
+def test_a_wrong_quotation_stops_publication(book, role, told):
+    book.change("book/index.md", "{claim}`slope`", f"{{claim}}`{role}`")
+    answer = book.press("build")
+    assert answer.returncode == 1
+    assert told in answer.stderr
+    assert "book/index.md:" in answer.stderr
+
+
+def test_a_claim_that_a_run_cannot_measure_says_why_on_page_and_scoreboard(book):
+    text = 'claims.check("power", 2.0'
+    book.change(
+        "book/paper/one.md", text, f'if rate < 5:\n    claims.not_measured("power", "no images")\nelse:\n    {text}'
+    )
+    told = book.press("build")
+    assert told.returncode == 0, told.stdout + told.stderr
+    board = book.page("scoreboard")
+    assert "1 holds · 2 not measured" in board.select_one("p.totals").text
+    row = board.find("li", id="power")
+    assert "Not measured, because" in row.text
+    assert "no images" in row.text
+    assert "Control" not in row.text
+    assert row.select_one("a.place")["href"] == "paper/one.html#claim-power"
+    assert "no images" in book.page("paper/one").select_one("#claim-power").text
+
+
+# --- links -----------------------------------------------------------------------------------------------
+
+
+def test_statements_exercises_and_headings_have_permalinks(built):
+    one = built.page("paper/one")
+    for place in ("the-slope", "the-power"):
+        box = one.find(id=place)
+        links = box.select("p.admonition-title > a.headerlink")
+        assert [(link["href"], link.text) for link in links] == [(f"#{place}", "#")]
+    assert one.article.h1.select("a.headerlink")
