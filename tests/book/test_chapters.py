@@ -1,8 +1,14 @@
-"""The chapters' texts: cells that fit a screen and a page."""
+"""The chapters' texts: cells that fit a screen and a page, and that ruff finds nothing in."""
+
+import subprocess
+import sys
 
 import pytest
 
 from press.build.chapters import find
+
+RULES = "E,F,UP,B,C4,SIM,RUF,NPY,PT,RET"
+NOT_HERE = "E402,E501,B018,RUF001,RUF002,RUF003"  # imports in any cell, values shown, mathematical letters
 
 
 @pytest.mark.parametrize("chapter", find(), ids=lambda chapter: chapter.name)
@@ -11,3 +17,21 @@ def test_cells_are_short(chapter):
     assert cells
     assert [cell[0] for cell in cells if len(cell) > 25] == []
     assert [line for cell in cells for line in cell if len(line) > 79] == []
+
+
+@pytest.mark.parametrize("chapter", find(), ids=lambda chapter: chapter.name)
+def test_cells_pass_ruff(chapter, tmp_path):
+    """Ruff itself does not look into the cells of MyST Markdown. A chapter is one program; each cell has its format."""
+
+    def ruff(*arguments):
+        told = subprocess.run([sys.executable, "-m", "ruff", *arguments], capture_output=True, text=True)
+        assert told.returncode == 0, told.stdout + told.stderr
+
+    whole = tmp_path / "whole.py"
+    whole.write_text("\n\n".join(cell.source for cell in chapter.code) + "\n", encoding="utf-8")
+    options = ["--isolated", "--target-version", "py311"]
+    ruff("check", *options, "--select", RULES, "--ignore", NOT_HERE, str(whole))
+    whole.unlink()
+    for cell in chapter.code:
+        (tmp_path / f"line_{cell.first}.py").write_text(cell.source.rstrip("\n") + "\n", encoding="utf-8")
+    ruff("format", "--check", "--diff", *options, "--line-length", "79", str(tmp_path))
