@@ -78,7 +78,7 @@ Trajectory = Run
 
 def descend(
     slopes: Callable,
-    start: Mapping[str, Tensor],
+    start: Mapping[str, Tensor | np.ndarray],
     eta: float | Mapping[str, float],
     steps: int,
     *,
@@ -92,6 +92,7 @@ def descend(
     partial(torch.optim.SGD, momentum=0.9); None is the plain step w − η slope. `record`: the steps to keep in
     0 … steps, every one by default. `watch(**weights)` → {name: number or tensor}, called at recorded steps only.
     `start` is not changed; `slopes` and `watch` are given the weights themselves and must not change them.
+    Numpy arrays in `start` stay numpy for `slopes` and `watch`: at small sizes its calls are the cheaper ones.
     Columns of the run: `t`, `loss`, and what `watch` returned. Raises ValueError and TypeError for bad arguments, and
     FloatingPointError where the loss is NaN or a million times the first.
 
@@ -103,8 +104,10 @@ def descend(
     steps, record = _schedule(steps, record)
     weights = {}
     for name, w in checks.instance("start", start, Mapping).items():
-        weights[name] = checks.instance(f"{name} in start", w, Tensor).detach().clone()
-        checks.finite(f"{name} in start", w)
+        if not isinstance(w, np.ndarray):
+            checks.instance(f"{name} in start", w, Tensor)
+        checks.finite(f"{name} in start", torch.as_tensor(w))
+        weights[name] = _copy(w)
     if isinstance(eta, Mapping):
         if eta.keys() != weights.keys():
             raise ValueError(f"eta must name the tensors of start, {', '.join(weights)}; got {', '.join(eta)}")
@@ -116,7 +119,7 @@ def descend(
         return {"loss": loss} | (_kept(watch(**weights)) if watch else {})
 
     columns = _loop(slopes, weights, eta, steps, optimiser, record, row)
-    return Run(columns, weights)
+    return Run(columns, {name: torch.as_tensor(w) for name, w in weights.items()})
 
 
 def by_autograd(loss: Callable) -> Callable:
@@ -379,15 +382,22 @@ def _bound(initial) -> float:
 
 
 def _kept(watched) -> dict:
-    """What `watch` returned, its tensors as they are now: it may have returned weights that go on moving."""
-    return {name: value.detach().clone() if isinstance(value, Tensor) else value for name, value in watched.items()}
+    """What `watch` returned, as it is now: it may have returned weights that go on moving."""
+    return {name: _copy(value) for name, value in watched.items()}
+
+
+def _copy(value):
+    """A tensor or an array of its own; a number as it is."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _column(values) -> np.ndarray:
-    """Numbers as one float64 array, tensors stacked."""
-    if isinstance(values[0], Tensor) and values[0].ndim:
-        return torch.stack(values).cpu().numpy()
-    return np.array([float(value) for value in values])
+    """Numbers as one float64 array, tensors and arrays stacked."""
+    if not getattr(values[0], "ndim", 0):
+        return np.array([float(value) for value in values])
+    return torch.stack(values).cpu().numpy() if isinstance(values[0], Tensor) else np.stack(values)
 
 
 def _measure(teacher: Teacher, on_numpy: bool = False) -> Callable:

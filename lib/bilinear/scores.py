@@ -56,13 +56,13 @@ class Entmax(ScoreMap):
         object.__setattr__(self, "alpha", checks.real("alpha", self.alpha, least=1.0, most=2.0))
 
     def __call__(self, logits):
-        if isinstance(logits, np.ndarray):  # softmax in the long loops of `descent`
-            S = np.exp((logits - logits.max(0)) / math.sqrt(len(logits)))
-            S /= S.sum(0)
+        if self.alpha != 1:
+            return _Entmax.apply(logits, self)
+        if isinstance(logits, np.ndarray):  # the long loops of `descent`
+            S = np.exp((logits - logits.max(-2, keepdims=True)) / math.sqrt(logits.shape[-2]))
+            S /= S.sum(-2, keepdims=True)
             return S
-        if self.alpha == 1:
-            return torch.softmax(logits / math.sqrt(logits.shape[-2]), dim=-2)
-        return _Entmax.apply(logits, self)
+        return torch.softmax(logits / math.sqrt(logits.shape[-2]), dim=-2)
 
     def pull_back(self, logits, S, to_S):
         """q ⊙ (dL/dS − ⟨q, dL/dS⟩/Σq)/√D; for softmax q = S."""

@@ -54,6 +54,31 @@ def test_descend_is_descent_and_leaves_its_start_alone():
     assert a.tolist() == [3.0, -2.0]
 
 
+def test_descend_on_arrays_is_descend_on_tensors():
+    """Runs side by side, the way that softmax goes down each; the weights of the run are tensors in both."""
+    B, start = normal(1, 5, 4, 3), {"w": normal(0, 5, 4, 1), "z": normal(2, 5, 3, 1)}
+
+    def of(B):
+        def slopes(w, z):
+            S = SOFTMAX(z)
+            G = w * S.mT - B
+            return 0.5 * float((G * G).sum()), {"w": G @ S, "z": SOFTMAX.pull_back(z, S, G.mT @ w)}
+
+        return slopes
+
+    def run(B, start):
+        return descent.descend(of(B), start, 0.1, 50, watch=lambda w, z: {"w_then": w, "first": z[0, 0, 0]})
+
+    arrays = {name: w.numpy().copy() for name, w in start.items()}
+    ours, torchs = run(B.numpy(), arrays), run(B, start)
+    for column in ("loss", "w_then", "first"):
+        np.testing.assert_allclose(getattr(ours, column), getattr(torchs, column), rtol=1e-12)
+    torch.testing.assert_close(ours.w, torchs.w)
+    np.testing.assert_array_equal(arrays["w"], start["w"].numpy())
+    with pytest.raises(ValueError, match="w in start must be finite"):
+        run(B.numpy(), arrays | {"w": np.full((5, 4, 1), np.nan)})
+
+
 def test_descend_says_what_is_wrong_with_a_call():
     def bowl(w):
         return 0.5 * float(w @ w), {"w": w}
