@@ -104,7 +104,7 @@ def descend(
     steps, record = _schedule(steps, record)
     weights = {}
     for name, w in checks.instance("start", start, Mapping).items():
-        if not isinstance(w, np.ndarray):
+        if not isinstance(w, np.ndarray) or optimiser is not None:  # torch's optimisers move tensors
             checks.instance(f"{name} in start", w, Tensor)
         checks.finite(f"{name} in start", torch.as_tensor(w))
         weights[name] = _copy(w)

@@ -91,6 +91,11 @@ def test_descend_says_what_is_wrong_with_a_call():
         (ValueError, "eta of w must be at least 0", lambda: descent.descend(bowl, w, {"w": -0.1}, 3)),
         (ValueError, "steps must be at least 0", lambda: descent.descend(bowl, w, 0.1, -1)),
         (ValueError, "at most steps = 3, got 4", lambda: descent.descend(bowl, w, 0.1, 3, record=[4])),
+        (
+            TypeError,
+            "w in start must be of the class Tensor, got ndarray",
+            lambda: descent.descend(bowl, {"w": np.ones(2)}, 0.1, 3, optimiser=MOMENTUM),
+        ),
         (TypeError, "start must be of the class Mapping", lambda: descent.descend(bowl, [1.0], 0.1, 3)),
         (TypeError, "w in start must be of the class Tensor", lambda: descent.descend(bowl, {"w": 1.0}, 0.1, 3)),
         (ValueError, "w in start must be finite", lambda: descent.descend(bowl, {"w": math.nan * w["w"]}, 0.1, 3)),
