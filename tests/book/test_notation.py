@@ -13,6 +13,7 @@ import torch
 import bilinear
 from bilinear import descent, laws
 from bilinear.activations import leaky_relu
+from bilinear.neighbours import group_sparse_classification as gsc
 from bilinear.scalar_dynamics import ScalarDynamics
 from bilinear.students import FullTransformer, PositionOnlyTransformer, SeparateTransformer
 from bilinear.teachers import convolution
@@ -38,6 +39,7 @@ def objects():
         "run": descent.population(teacher, 0.1, steps),
         "scalars": ScalarDynamics.of(teacher, 0.1),
         "laws": laws,
+        "classifier": gsc.descend(torch.eye(d, D) / d**0.5, 0.1, steps),
         "X": torch.ones(n, d, D, dtype=torch.float64),
         "T": 100,
     }
