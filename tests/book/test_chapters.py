@@ -1,10 +1,15 @@
 """The chapters' texts: cells that fit a screen and a page, and that ruff finds nothing in."""
 
+import ast
+import importlib.metadata
+import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
+from press import ROOT
 from press.build.chapters import find
 
 RULES = "E,F,UP,B,C4,SIM,RUF,NPY,PT,RET"
@@ -35,3 +40,18 @@ def test_cells_pass_ruff(chapter, tmp_path):
     for cell in chapter.code:
         (tmp_path / f"line_{cell.first}.py").write_text(cell.source.rstrip("\n") + "\n", encoding="utf-8")
     ruff("format", "--check", "--diff", *options, "--line-length", "79", str(tmp_path))
+
+
+def test_what_chapters_import_is_installed_for_the_book():
+    """Not only for its tests: `make book` alone must be enough."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    listed = [*project["dependencies"], *project["optional-dependencies"]["book"]]
+    installed = {re.match(r"[\w-]+", wanted)[0].replace("_", "-").lower() for wanted in listed}
+    nodes = [node for chapter in find() for cell in chapter.code for node in ast.walk(ast.parse(cell.source))]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    packages = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names) - {"bilinear", "press"}
+    known = importlib.metadata.packages_distributions()
+    needed = {package: {name.replace("_", "-").lower() for name in known[package]} for package in packages}
+    assert {"torch", "matplotlib"} <= packages
+    assert [package for package, names in needed.items() if not names & installed] == []
