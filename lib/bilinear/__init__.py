@@ -14,7 +14,7 @@ The mathematics of "Transformers Trained via Gradient Descent Can Provably Learn
 `descent`          the laboratory: gradient descent on the population, online, on a fixed sample, on anything
 `curves`           reading a run: where a curve crosses a level, which power it follows
 `scalar_dynamics`  the two numbers that gradient descent moves
-`laws`             what they tend to
+`laws`             when attention switches on, what is left late in training, how large a step may be
 `floors`           what no student of a kind can beat
 `selection`        one query, and the set that it selects given in the input
 `images`           handwritten digits as tokens (`mnist_files`: where MNIST lies)

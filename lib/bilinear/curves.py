@@ -10,7 +10,7 @@ from . import checks
 
 
 def marks(steps: int, n: int, *, first: int = 1) -> np.ndarray:
-    """At most `n` whole steps from `first` to `steps`, evenly spaced in log; each once, in order.
+    """At most `n` whole steps from `first` to `steps`, evenly spaced in log and rounded down; each once, in order.
 
     Raises ValueError unless 1 ≤ first ≤ steps and n ≥ 1.
 
@@ -92,6 +92,9 @@ def furthest(values, target: float = 0.0):
     """
     keys = list(values) if isinstance(values, Mapping) else None
     values = checks.collection("values", values if keys is None else values.values())
+    for key, value in zip(keys or (), values, strict=False):
+        if np.size(value) != 1:
+            raise ValueError(f"values must have one number a key, got {np.size(value)} at {key!r}")
     numbers = np.asarray([float(number) for value in values for number in np.ravel(value)])
     if not numbers.size or np.isnan(numbers).any():
         raise ValueError(f"values must be one or more numbers, none of them NaN, got {numbers}")

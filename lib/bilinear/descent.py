@@ -90,10 +90,12 @@ def descend(
 
     `eta` ≥ 0, a number or {name: number}; 0 freezes. `steps` ≥ 0. `optimiser`: a factory of `torch.optim`, such as
     partial(torch.optim.SGD, momentum=0.9); None is the plain step w − η slope. `record`: the steps to keep in
-    0 … steps, every one by default. `watch(**weights)` → {name: number or tensor}, called at recorded steps only.
+    0 … steps, every one by default. `watch(**weights)` → {name: number or tensor}, called at recorded steps only
+    (once, at the end, where there are none).
     `start` is not changed; `slopes` and `watch` are given the weights themselves and must not change them.
     Numpy arrays in `start` stay numpy for `slopes` and `watch`: at small sizes its calls are the cheaper ones.
-    Columns of the run: `t`, `loss`, and what `watch` returned. Raises ValueError and TypeError for bad arguments, and
+    Columns of the run: `t`, `loss`, and what `watch` returned; a `loss` of its own, such as one number for each of many
+    runs side by side, takes the place of the sum. Raises ValueError and TypeError for bad arguments, and
     FloatingPointError where the loss is NaN or a million times the first.
 
     >>> bowl = lambda w: (0.5 * float(w @ w), {"w": w})
@@ -104,6 +106,8 @@ def descend(
     steps, record = _schedule(steps, record)
     weights = {}
     for name, w in checks.instance("start", start, Mapping).items():
+        if name in ("t", "loss"):
+            raise ValueError(f"a tensor in start must not be called {name!r}: the run has a column of that name")
         if not isinstance(w, np.ndarray) or optimiser is not None:  # torch's optimisers move tensors
             checks.instance(f"{name} in start", w, Tensor)
         checks.finite(f"{name} in start", torch.as_tensor(w))
@@ -116,7 +120,7 @@ def descend(
         eta = dict.fromkeys(weights, checks.real("eta", eta, least=0))
 
     def row(loss, weights):
-        return {"loss": loss} | (_kept(watch(**weights)) if watch else {})
+        return {"loss": loss} | _with({}, watch(**weights) if watch else {})
 
     columns = _loop(slopes, weights, eta, steps, optimiser, record, row)
     return Run(columns, {name: torch.as_tensor(w) for name, w in weights.items()})
@@ -196,7 +200,7 @@ def population(
         found = {"excess_loss": loss} | measure(weights["W_V"], S)
         if watch:
             _load(student, weights, P if turned else None)
-            found |= _kept(watch(student))
+            found = _with(found, watch(student))
         return found
 
     with torch.no_grad(), _advice(teacher, teacher.sigma.a, plain=turned), np.errstate(over="ignore", invalid="ignore"):
@@ -302,12 +306,12 @@ def _sampled(
     if not closed:
         tests = inputs
         if not isinstance(inputs, Tensor):
-            tests = inputs(TESTS, d, D, generator=_generator(2**32 + seed, student), dtype=like.dtype)
+            tests = inputs(TESTS, d, D, generator=_generator((2**32 + seed) % 2**63, student), dtype=like.dtype)
         target = label(tests)
     sample = draw(fixed) if fixed else None
-    parameters = dict(student.named_parameters())
+    parameters = {name: w for name, w in student.named_parameters() if w.requires_grad}
     weights = {name: w.detach() for name, w in parameters.items()}  # the same memory
-    steps_of = {name: eta if name.startswith("W_V") else eta_KQ for name in weights}
+    steps_of = {name: eta if name.rpartition(".")[2].startswith("W_V") else eta_KQ for name in weights}
     exact, measure = (ExactLoss(teacher), _measure(teacher)) if known else (None, None)
 
     def slopes(**_):
@@ -324,7 +328,7 @@ def _sampled(
         S = student.scores() if known else None
         loss = exact.loss(student.W_V, S) if closed else 0.5 * (target - output(tests)).square().sum() / len(tests)
         found = {"excess_loss": loss} | (measure(student.W_V, S) if known else {})
-        return found | (_kept(watch(student)) if watch else {})
+        return _with(found, watch(student) if watch else {})
 
     gaussian_batches = fresh and inputs is gaussian
     token_sq = d + 2 if gaussian_batches else float((sample[0] if fixed else tests).square().sum(-2).max())
@@ -350,7 +354,8 @@ def _one_thread():
 def _loop(slopes, weights, eta, steps, optimiser, record, row) -> dict:
     """The loop itself: moves `weights` in place and returns the columns, one `row` for each recorded step."""
     if optimiser is not None:
-        optimiser = optimiser([{"params": [weights[name]], "lr": size} for name, size in eta.items() if size])
+        moving = [{"params": [weights[name]], "lr": size} for name, size in eta.items() if size]
+        optimiser = optimiser(moving) if moving else None
     rows, bound = [], math.inf
     for t in range(steps + 1):
         loss, to = slopes(**weights)
@@ -361,16 +366,21 @@ def _loop(slopes, weights, eta, steps, optimiser, record, row) -> dict:
             raise FloatingPointError(f"the run diverged at step {t}: loss = {float(loss):.3g} at eta = {sizes}")
         if record is None or t in record or (not record and t == steps):
             rows.append({"t": t} | row(loss, weights))
+            if rows[-1].keys() != rows[0].keys():
+                raise ValueError(f"watch must return the same names each time, got {', '.join(rows[-1])} at step {t}")
         if t == steps:
             break
         if optimiser is not None:
             for name, w in weights.items():
-                w.grad = to[name]
+                w.grad = to[name].clone()  # a slope may be a weight itself
             optimiser.step()
             continue
-        for name, w in weights.items():
-            if eta[name]:
-                w -= eta[name] * to[name]
+        moves = [(w, eta[name] * to[name]) for name, w in weights.items() if eta[name]]
+        for w, move in moves:
+            w -= move
+    if optimiser is not None:
+        for w in weights.values():
+            w.grad = None
     columns = {name: _column([row[name] for row in rows]) for name in rows[0]}
     columns["t"] = columns["t"].astype(int)
     return columns if record is None or record else {name: column[:0] for name, column in columns.items()}
@@ -381,9 +391,12 @@ def _bound(initial) -> float:
     return 1e6 * float(initial) if initial > 0 else math.inf
 
 
-def _kept(watched) -> dict:
-    """What `watch` returned, as it is now: it may have returned weights that go on moving."""
-    return {name: _copy(value) for name, value in watched.items()}
+def _with(row: dict, watched) -> dict:
+    """The row and what `watch` returned, as it is now: it may have returned weights that go on moving."""
+    checks.instance("what watch returns", watched, Mapping)
+    if taken := sorted({"t", *row} & watched.keys()):
+        raise ValueError(f"watch must not return {taken[0]!r}: the run has a column of that name")
+    return row | {name: _copy(value) for name, value in watched.items()}
 
 
 def _copy(value):
@@ -481,10 +494,14 @@ def _schedule(steps, record) -> tuple[int, set[int] | None]:
 def _student(teacher, student, P) -> nn.Module:
     """A copy of the student to train, or the paper's own: `teacher` decides its sizes."""
     if student is None:
+        if not isinstance(teacher, Teacher) and callable(teacher):
+            raise TypeError("give a student: of a teacher that is a function its sizes are unknown")
         return PositionOnlyTransformer.of(teacher, P)
     if P is not None:
         raise ValueError("give P or a student, which carries its own P, and not both")
     checks.instance("student", student, nn.Module)
+    if not any(w.requires_grad for w in student.parameters()):
+        raise ValueError("student must have parameters to train, got none that requires a gradient")
     if isinstance(teacher, Teacher) and isinstance(student, PositionOnlyTransformer):
         f, W_V = teacher, student.W_V
         if (f.M, f.d, f.D) != (*W_V.shape, len(student.P)):

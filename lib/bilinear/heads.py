@@ -8,8 +8,8 @@ A pair of pre-activations is still a centred Gaussian pair, u = v*_mᵀ X s*_i a
 
 So the loss is `population`'s, ½ Σ_{m,i} a [E(u−v)² − 2β √(Var u Var v) h(θ)], and needs no sampling. One head is
 `population` itself, which stays accurate nearer to the teacher: here E(u−v)² = Var u + Var v − 2 Cov cancels, so that
-a loss below 1e-14 of the initial one is rounding. Several heads have no
-two-scalar form: train them with `descent.descend`.
+a loss below 1e-14 of the initial one is rounding, of either sign. Several heads have no two-scalar form: train them
+with `descent.descend`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from .teachers import Teacher
 def excess_loss(teacher: Teacher, W_V, S) -> Tensor:
     """½ E‖f*(X) − σ(Σ_h W_h X S_h)‖_F² for Gaussian X, exactly. Shapes: `W_V` heads × M × d, `S` heads × D × D; 0-dim.
 
-    Raises ValueError for shapes that do not meet the teacher's and for NaN.
+    A value only: its slopes are `slopes`, not autograd's. Raises ValueError for shapes that do not meet the teacher's
+    and for NaN.
 
     >>> from bilinear.teachers import convolution
     >>> f = convolution(torch.ones(1, 2, dtype=torch.float64), D=4, K=2)

@@ -134,7 +134,8 @@ def lag(scalars, gap):
 def arrival(scalars, gap):
     """Steps until the gap is reached, T* slow_time + lag/η, for any κ (derived in `paper/sharp-law`).
 
-    Off by O(1) steps and, relative, by the square of the lag's share. η below `largest_stable_eta`.
+    Off by O(1) steps, and by terms of second order in 1/(ηT*) = ‖V*‖²/(KD²), which must be small: about that number
+    times lag/η. η below `largest_stable_eta`.
 
     >>> from bilinear.scalar_dynamics import ScalarDynamics
     >>> float(arrival(ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05), 1.0).round(1))
@@ -156,7 +157,7 @@ def half_attention_time(scalars) -> float:
 def late_loss(scalars, T):
     """K D (D−K)/(4ηT), the late excess loss for every σ and V*; T in steps, infinite at T = 0."""
     with np.errstate(divide="ignore"):
-        return scalars.K * scalars.D * (scalars.D - scalars.K) / (4 * scalars.eta * np.asarray(T, dtype=float))
+        return scalars.K * scalars.D * (scalars.D - scalars.K) / (4 * scalars.eta * _steps(T))
 
 
 def late(scalars, T) -> LateLaws:
@@ -171,11 +172,10 @@ def late(scalars, T) -> LateLaws:
     [0.023, 0.0358, 0.2024, 0.1138, 5.4099]
     """
     w, r = _late_root(scalars, T), scalars.r
-    delta = math.sqrt(r) / w
+    with np.errstate(divide="ignore"):  # infinite at T = 0
+        delta, gap = math.sqrt(r) / w, np.log(math.sqrt(r) * w)
     to_scores = scalars.D / math.sqrt(scalars.K * (scalars.D - scalars.K))
-    return LateLaws(
-        late_loss(scalars, T), delta, delta * math.sqrt(scalars.V_norm_sq), delta * to_scores, np.log(math.sqrt(r) * w)
-    )
+    return LateLaws(late_loss(scalars, T), delta, delta * math.sqrt(scalars.V_norm_sq), delta * to_scores, gap)
 
 
 def next_order(scalars, T):
@@ -189,6 +189,8 @@ def next_order(scalars, T):
     >>> float(next_order(ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05), 32400).round(4))
     0.1069
     """
+    if not np.all(_steps(T) > 0):
+        raise ValueError("T must be greater than 0: at the start the late law has no correction")
     w, beta, to_log = _late_root(scalars, T), Activation(scalars.slope).beta, 2 + Activation(scalars.slope).beta ** 2
 
     def regular(theta):  # slow_time's integrand over θ, less what diverges at θ = 0
@@ -202,7 +204,7 @@ def next_order(scalars, T):
 
 
 def closed_form(scalars, T):
-    """The identity's whole run in closed form, a `Run` at the steps T: a Fermi function of u = gap − ½ ln r,
+    """The identity's run in closed form from step 1/η on, a `Run` at the steps T: a Fermi function of u = gap − ½ ln r,
 
     excess loss = (‖V*‖²D/2K)/(1 + e^{2u}),   sinh 2u + 2u = D²τ/(K(D−K)) − (r − 1/r)/2 − ln r,
     with τ = (T − s/η)/T*, s of `lag`. C₁ is on its slow manifold. Raises ValueError for κ < 1 and K = D.
@@ -215,7 +217,7 @@ def closed_form(scalars, T):
     """
     if scalars.slope != 1:
         raise ValueError(f"the closed form needs the identity, slope 1, got slope {scalars.slope:g}")
-    T = np.atleast_1d(np.asarray(T, dtype=float))
+    T = np.atleast_1d(_steps(T))
     r = _positive_r(scalars)
     most = 1 + abs(math.log(r)) + 0.5 * np.arcsinh((1 + r) ** 2 * (T / escape_time(scalars)) / r + r + 1 / r)
     start = float(arrival(scalars, 0.0))
@@ -233,7 +235,7 @@ def mixed_late_loss(teacher: Teacher, eta: float, T):
     """Σ_i K_i(D−K_i)/(4ηT), K_i the non-zeros of column i of S*: the late excess loss of a teacher with mixed columns.
 
     Each zero costs K_i/(4ηT), whatever V*, σ and the positive values in the column. T in steps.
-    Raises ValueError where a column of S* has a negative entry or does not sum to one: no softmax reaches it.
+    Raises ValueError where a column of S* has a negative entry or does not sum to one: the law is of scores that do.
     Assumes η below the largest stable step. Source: derived in `paper/sharp-law`.
 
     >>> from bilinear.teachers import convolution
@@ -248,7 +250,8 @@ def mixed_late_loss(teacher: Teacher, eta: float, T):
         raise ValueError(f"columns of S_star must be at least 0 and sum to 1; least entry {least:g}, a sum {worst:g}")
     counts = teacher.support.sum(0)
     zeros = float((counts * (teacher.D - counts)).sum())
-    return zeros / (4 * checks.real("eta", eta, above=0) * np.asarray(T, dtype=float))
+    with np.errstate(divide="ignore"):
+        return zeros / (4 * checks.real("eta", eta, above=0) * _steps(T))
 
 
 def mixed_next_order(teacher: Teacher, eta: float, T: float) -> float:
@@ -287,8 +290,19 @@ def label_noise_floor(teacher: Teacher, eta: float, *, batch: int, noise: float 
 def _late_root(scalars, T):
     """w = (1+r)√(2aτ/r), large late in training: θ → 1/w."""
     r = _positive_r(scalars)
-    tau = np.asarray(T, dtype=float) / escape_time(scalars)
+    tau = _steps(T) / escape_time(scalars)
     return (1 + r) * np.sqrt(2 * Activation(scalars.slope).a * tau / r)
+
+
+def _steps(T) -> np.ndarray:
+    """T as an array of floats: finite numbers that are at least 0."""
+    T = np.asarray(T)
+    if T.dtype.kind not in "iuf":
+        raise TypeError(f"T must be numbers, got {T.dtype}")
+    T = T.astype(float)
+    if (bad := T[~(np.isfinite(T) & (T >= 0))]).size:
+        raise ValueError(f"T must be finite and at least 0, got {bad[0]:g}")
+    return T
 
 
 def _positive_r(scalars) -> float:

@@ -30,6 +30,7 @@ def excess_loss(teacher: Teacher, W_V, S) -> Tensor:
 
     Shapes: `W_V` M × d, `S` D × D (any finite matrix, not only a softmax); returns a 0-dim tensor. Work O(D² + M(d+D)).
     Relative error of order 1e-10 down to 1e-12 of the loss at zero weights, for every σ. Assumes Gaussian inputs.
+    A value only: its slopes are `gradients`, not autograd's, which is NaN at zero weights and at the teacher.
     Raises ValueError for shapes that do not meet the teacher's and for NaN.
 
     >>> from bilinear.activations import RELU

@@ -148,14 +148,15 @@ class ScalarDynamics:
         """When the gap is first reached, in steps, measured: the exact map, then the flow where that is not enough.
 
         Between steps of the map: linear interpolation; `gap` = ln r is half of the attention, ln r + ln(s/(1−s)) a
-        share s. `laws.arrival` is the prediction. Raises ValueError for a gap < 0, for K = D, and for an η above
-        `largest_stable_eta` where the map does not get there.
+        share s. `laws.arrival` is the prediction. Raises ValueError for a gap outside [0, 20] (off the support there is
+        less than 1e-8 of a score then), for K = D, and for an η above `largest_stable_eta` where the map does not get
+        there.
 
         >>> scalars = ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05)
         >>> round(scalars.reaches(1.0), 1), round(float(laws.arrival(scalars, 1.0)), 1)
         (1905.7, 1905.5)
         """
-        gap = checks.real("gap", gap, least=0)
+        gap = checks.real("gap", gap, least=0, most=20)
         if gap == 0:
             return 0.0
         expected = laws.arrival(self, gap)

@@ -62,6 +62,9 @@ def test_furthest():
     assert curves.furthest({"a": 1.0, "b": -3.0, "c": 2.5}, -2.0) == "c"
     assert curves.furthest(np.array([[1.0, 2.0], [4.0, 3.0]]), 3.5) == 1.0
     assert curves.furthest({"a": 1.0, "b": -3.0}.values()) == curves.furthest(iter([1.0, -3.0])) == -3.0
+    for many in ({"a": [1.0, 9.0], "b": 1.0}, {"a": 1.0, "b": []}):
+        with pytest.raises(ValueError, match="one number a key"):
+            curves.furthest(many, 1.0)
     for bad in ([], [1.0, math.nan], {}):
         with pytest.raises(ValueError, match="one or more numbers"):
             curves.furthest(bad)

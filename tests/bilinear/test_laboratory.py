@@ -104,6 +104,39 @@ def test_descend_says_what_is_wrong_with_a_call():
             call()
 
 
+def test_slopes_may_be_the_weights_themselves():
+    """All moves are of one moment: a slope that is another weight is taken before that weight moves."""
+
+    def swap(a, b):
+        return float(a * b), {"a": b, "b": a}
+
+    begun = {"a": torch.tensor([1.0]), "b": torch.tensor([2.0])}
+    for optimiser in (None, torch.optim.SGD):
+        run = descent.descend(swap, begun, 0.1, 1, optimiser=optimiser)
+        assert [run.a.item(), run.b.item()] == pytest.approx([0.8, 1.9], rel=1e-6)
+        assert run.a.grad is None
+    frozen = descent.descend(swap, begun, 0.0, 3, optimiser=torch.optim.Adam)
+    assert frozen.a.item() == 1.0
+
+
+def test_names_of_a_run_are_its_own():
+    def bowl(w):
+        return 0.5 * float(w @ w), {"w": w}
+
+    w = torch.ones(2)
+    with pytest.raises(ValueError, match="must not be called 'loss'"):
+        descent.descend(lambda loss: (0.0, {"loss": loss}), {"loss": w}, 0.1, 3)
+    with pytest.raises(ValueError, match="watch must not return 't'"):
+        descent.descend(bowl, {"w": w}, 0.1, 3, watch=lambda w: {"t": 1})
+    with pytest.raises(TypeError, match="what watch returns must be of the class Mapping, got float"):
+        descent.descend(bowl, {"w": w}, 0.1, 3, watch=lambda w: 1.0)
+    with pytest.raises(ValueError, match=r"same names each time, got t, loss, 1\.800 at step 1"):
+        descent.descend(bowl, {"w": w}, 0.1, 3, watch=lambda w: {f"{w.sum():.3f}": 0})
+    teacher = convolution(torch.ones(1, 2), 4, 2)
+    with pytest.raises(ValueError, match="watch must not return 'cosine'"):
+        descent.population(teacher, 0.1, 3, watch=lambda student: {"cosine": 1})
+
+
 def test_the_loss_of_a_diverging_descent_is_a_million_times_the_first():
     """The bound, from both sides: |1 − η|² is the factor of a step."""
 
@@ -355,6 +388,34 @@ def test_the_recorded_loss_is_exact_where_it_is_known():
     assert kept.PP.shape == (4, 12, 12)
 
 
+def test_parameters_of_modules_within_modules():
+    """A step size goes by a parameter's own name; what requires no gradient stays; without any there is no run."""
+    teacher = task("graph", 0.0, normal(0, 4, 3))
+
+    class Nested(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = PositionOnlyTransformer(4, 3, 12, RELU)
+
+        def forward(self, X):
+            return self.layer(X)
+
+    run = descent.online(teacher, 0.05, 5, seed=0, student=Nested(), eta_KQ=0)
+    assert getattr(run, "layer.W_V").any()
+    assert not getattr(run, "layer.W_KQ").any()
+    fixed = PositionOnlyTransformer(4, 3, 12, RELU)
+    fixed.W_KQ.requires_grad_(False)
+    run = descent.online(teacher, 0.05, 5, seed=0, student=fixed)
+    assert run.W_V.any()
+    assert (run.support_mass == run.support_mass[0]).all()
+    for p in fixed.parameters():
+        p.requires_grad_(False)
+    with pytest.raises(ValueError, match="none that requires a gradient"):
+        descent.online(teacher, 0.05, 5, seed=0, student=fixed)
+    with pytest.raises(TypeError, match="give a student"):
+        descent.online(lambda X: X, 0.05, 5, seed=0)
+
+
 def test_another_forward_is_another_student():
     """A subclass is trained by its own forward, and has no exact loss."""
 
@@ -466,8 +527,9 @@ def test_when_a_gap_is_reached(slope):
     far = scalars.reaches(6.0)
     assert far > 20_000
     assert float(scalars.solve([far]).gap[0]) == pytest.approx(6.0, abs=1e-6)
-    with pytest.raises(ValueError, match="gap must be at least 0"):
-        scalars.reaches(-1.0)
+    for bad, named in ((-1.0, "gap must be at least 0"), (100.0, "gap must be at most 20"), (math.nan, "finite")):
+        with pytest.raises(ValueError, match=named):
+            scalars.reaches(bad)
     with pytest.raises(ValueError, match="less than D = 4"):
         ScalarDynamics(4, 4, 1.0, 0.1).reaches(1.0)
     with pytest.raises(ValueError, match="eta at most"):

@@ -147,6 +147,28 @@ def test_mixed_late_loss_of_uniform_columns_and_its_errors():
         mixed_late_loss(teacher, 0.0, 50)
 
 
+@pytest.mark.parametrize("law", [laws.late, laws.late_loss, laws.next_order, laws.closed_form])
+def test_laws_take_steps(law):
+    """Numbers that are finite and at least 0; at 0 the late laws are infinite, and have no correction."""
+    scalars = scalars_of(36, 4, 1.0)
+    for bad, error in ((-1.0, ValueError), (math.nan, ValueError), (math.inf, ValueError), ("100", TypeError)):
+        with pytest.raises(error, match="T must be"):
+            law(scalars, bad)
+    with pytest.raises(TypeError, match="T must be numbers, got object"):
+        law(scalars, None)
+    if law is laws.next_order:
+        with pytest.raises(ValueError, match="greater than 0"):
+            law(scalars, [0, 10])
+
+
+def test_late_laws_at_the_start():
+    late = laws.late(scalars_of(36, 4, 1.0), np.array([0, 100]))
+    assert [law[0] for law in late] == [np.inf] * 4 + [-np.inf]
+    assert np.isfinite([law[1] for law in late]).all()
+    teacher = token_selection(3, 10, [0, 4])
+    assert mixed_late_loss(teacher, 0.1, 0) == np.inf
+
+
 def test_no_zeros():
     """K = D: no late law, and an exponential instead: the loss falls by (1 − ηa)² a step."""
     scalars = ScalarDynamics(8, 8, 32.0, 0.2, 0.0)
