@@ -1,4 +1,4 @@
-"""python -m press build: run what is stale and publish. python -m press run: execute chapters, also changed ones."""
+"""python -m press build: run what is stale, publish. … run: execute chapters, even changed. … export: for Binder."""
 
 import argparse
 import sys

@@ -3,6 +3,7 @@
 A chapter calls `check` for each of its rows in `book/claims.toml` and `close` in its last cell.
 `check` never raises: it shows a card and keeps its record. `close` raises one error with every miss.
 Where a run lacks what a claim needs, `not_measured` takes the place of its `check`.
+`require` states the range of parameters that a chapter holds for.
 """
 
 import inspect
@@ -53,7 +54,7 @@ def require(condition, text: str) -> None:
     if not condition:
         known = inspect.currentframe().f_back.f_globals
         names = [name for name in dict.fromkeys(re.findall(r"[^\W\d]\w*", text)) if isinstance(known.get(name), Real)]
-        here = ", ".join(f"{name} = {known[name]!r}" for name in names)
+        here = ", ".join(f"{name} = {known[name]}" for name in names)
         raise ValueError(f"this chapter holds where {text}" + (f"; here {here}" if here else ""))
 
 
@@ -67,7 +68,7 @@ def check(id: str, measured, *, tolerance, why="", control=None, outside: str | 
     measurement with exactly that hypothesis broken; it must miss by three tolerances.
     `outside` names a hypothesis of the theorem that this run does not meet.
     """
-    record = Record(id, why=why, outside=outside)
+    record = Record(str(id), why=why, outside=outside)
     claim = _begin(record)
     _fill(record, measured, tolerance, control)
     if not record.problems:
@@ -82,7 +83,7 @@ def not_measured(id: str, reason: str) -> None:
 
     The ledger's row stays as it is; another run, which has what is needed, checks it.
     """
-    record = Record(id, reason=reason)
+    record = Record(str(id), reason=reason)
     claim = _begin(record)
     if not (isinstance(reason, str) and reason.strip()):
         record.problems.append("reason is missing: say what this run lacks")
@@ -132,9 +133,13 @@ def _fill(record: Record, measured, tolerance, control) -> None:
 
     def number(name, value):
         try:
-            value = float(value)
-        except (TypeError, ValueError, RuntimeError):
-            return problem(f"{name} is {value!r}, which is not one number")
+            plain = value.item() if hasattr(value, "item") else value
+            if isinstance(plain, bool | str | bytes):
+                raise TypeError
+            value = float(plain)
+        except (TypeError, ValueError, RuntimeError, OverflowError):
+            shown = repr(value)
+            return problem(f"{name} is {shown if len(shown) < 80 else shown[:77] + '…'}, which is not one number")
         return value if math.isfinite(value) else problem(f"{name} is {value}; it must be finite")
 
     record.measured = number("measured", measured)

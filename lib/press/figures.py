@@ -23,20 +23,20 @@ THEORY = {"color": FOREGROUND, "linestyle": (0, (5, 3)), "linewidth": 1.4, "zord
 def heat(ax, matrix, *, top: float = 1.0, label: str | None = None, ticks=()) -> None:
     """A matrix as a heat map: square, dark at 0, bright at `top`; a colour bar where it has a `label`.
 
-    `ticks`: where the axes have numbers, or a pair (x, y) of such lists; none by default.
+    `ticks`: where both axes have numbers; none by default.
     """
     import seaborn  # takes longer to import than everything else here
 
     bar = {"cbar": label is not None, "cbar_kws": {"label": label}}
     seaborn.heatmap(np.asarray(matrix), vmin=0, vmax=top, square=True, ax=ax, **bar)
-    across, down = ticks if isinstance(ticks, tuple) and ticks else (ticks, ticks)
-    ax.set(xticks=across, yticks=down, xticklabels=across, yticklabels=down)
+    ax.set(xticks=ticks, yticks=ticks, xticklabels=ticks, yticklabels=ticks)
 
 
 def decay(ax, lines: dict, dots: dict | None = None, laws: dict | None = None, **labels) -> None:
     """Curves that fall, in log-log: what was computed as a line, what was sampled as dots, laws dashed.
 
     `lines`, `dots`, `laws`: {name: (x, y)}; a name has one colour and one marker, and stands once in the legend.
+    The laws are all one dashed line, under the name of the first.
     `labels` go to `ax.set`: xlabel, ylabel.
     """
     dots, laws = dots or {}, laws or {}

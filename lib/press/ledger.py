@@ -134,7 +134,7 @@ def sections() -> dict[str, list[Item]]:
         if not (_text(title) and section.keys() == {"title", "items"} and title not in found):
             raise ValueError(f"{LEDGER}: a [[section]] needs a title of its own and items, and nothing else: {title!r}")
         for item in section["items"]:
-            allowed = {"name", "what"} <= item.keys() <= {"name", "what", "page", "note"}
+            allowed = isinstance(item, dict) and {"name", "what"} <= item.keys() <= {"name", "what", "page", "note"}
             if not (allowed and all(map(_text, item.values())) and item["name"] not in seen):
                 raise ValueError(f"{LEDGER}: {title}: an item has name (once), what, maybe page and note: {item}")
             seen.add(item["name"])

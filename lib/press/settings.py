@@ -9,4 +9,5 @@ ENVIRONMENT = {  # of the kernel: one thread each, since chapters run side by si
 PAPERMILL = {"kernel_name": "python3", "coalesce_streams": True}
 STRIPPED = ("papermill", "execution")  # metadata that differ from run to run
 TAGS = ("parameters", "raises-exception", "skip-execution")  # the tags of a cell that change how it runs
-PACKAGES = ("ipykernel", "papermill", "nbclient", "jupytext", "myst-nb", "matplotlib")  # besides those the book names
+# Whose versions count, besides those that the book names.
+PACKAGES = ("ipykernel", "ipython", "papermill", "nbclient", "jupytext", "myst-nb", "matplotlib")

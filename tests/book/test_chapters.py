@@ -11,6 +11,7 @@ import pytest
 
 from press import ROOT
 from press.build.chapters import find
+from press.build.staleness import versions
 
 RULES = "E,F,UP,B,C4,SIM,RUF,NPY,PT,RET"
 NOT_HERE = "E402,E501,B018,RUF001,RUF002,RUF003"  # imports in any cell, values shown, mathematical letters
@@ -55,3 +56,5 @@ def test_what_chapters_import_is_installed_for_the_book():
     needed = {package: {name.replace("_", "-").lower() for name in known[package]} for package in packages}
     assert {"torch", "matplotlib"} <= packages
     assert [package for package, names in needed.items() if not names & installed] == []
+    seen = {name.replace("_", "-").lower() for name in versions()}  # an upgrade of one makes chapters stale
+    assert [package for package, names in needed.items() if not names & seen] == []

@@ -156,6 +156,15 @@ def test_changed_parameters_run_aside(book):
     assert "slope = -1.005" in run
 
 
+def test_an_error_before_the_parameters_is_told_at_its_line_and_a_chapter_named_twice_runs_once(book):
+    book.change("book/paper/one.md", "from press.numbers import glue", "from press.numbers import glue\n1 / 0")
+    line = (book.root / "book/paper/one.md").read_text().splitlines().index("from press import claims, figures")
+    told = book.press("run", "one", "paper/one", "-p", "rate=1.001")
+    assert told.returncode == 1
+    assert f"at line {line}: ZeroDivisionError" in told.stdout
+    assert told.stdout.count("running paper/one") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -195,9 +204,9 @@ def test_ended_in_the_middle_nothing_is_half_written_and_what_was_done_is_kept(b
     processes = psutil.Process(running.pid).children(recursive=True)
     assert any("ipykernel" in " ".join(process.cmdline()) for process in processes)
 
-    second = book.press("build")
-    assert second.returncode == 1
-    assert second.stderr == "press: another build of this book is running; wait for it to end\n"
+    for second in (book.press("build"), book.press("run", "one")):
+        assert second.returncode == 1
+        assert second.stderr == "press: another build of this book is running; wait for it to end\n"
 
     os.killpg(running.pid, how) if how == signal.SIGINT else running.kill()
     _, told = running.communicate(timeout=20)

@@ -3,6 +3,7 @@
 import math
 import re
 
+import numpy as np
 import pytest
 
 from press import claims, ledger
@@ -229,7 +230,18 @@ def test_a_wrong_row_names_file_id_and_field(write_ledger, text, told):
     assert told in str(raised.value)
 
 
-K, D = 12, 36
+@pytest.mark.parametrize("odd", [True, "1.0", b"1", 10**400, [1.0], None], ids=lambda odd: type(odd).__name__)
+def test_what_is_no_number_is_a_miss_that_names_the_field(write_ledger, shown, odd):
+    """And never an exception: `check` shows what is wrong and goes on."""
+    claims.check("slope", odd, tolerance=0.1, why="a reason", control=CONTROL)
+    with pytest.raises(AssertionError, match=r"slope: measured is .{1,80}, which is not one number"):
+        claims.close()
+    claims.check(["slope"], 1.0, tolerance=0.1, why="a reason", control=CONTROL)
+    with pytest.raises(AssertionError, match=r"is not in book/claims\.toml"):
+        claims.close()
+
+
+K, D = 12, np.int64(36)
 
 
 def test_a_chapter_says_the_range_that_it_holds_for():

@@ -115,11 +115,11 @@ def test_glue_keeps_plain_numbers_and_prints_them(monkeypatch, capsys):
 
 def test_a_heat_map_is_dark_at_zero_and_square():
     fig, ax = plt.subplots()
-    figures.heat(ax, [[0.0, 0.2], [0.5, 0.0]], top=0.5, ticks=([1], [0, 2]))
+    figures.heat(ax, [[0.0, 0.2], [0.5, 0.0]], top=0.5, ticks=[0, 2])
     mesh = ax.collections[0]
     assert mesh.get_clim() == (0, 0.5)
     assert ax.get_aspect() == 1
-    assert [list(ax.get_xticks()), list(ax.get_yticks())] == [[1], [0, 2]]
+    assert [list(ax.get_xticks()), list(ax.get_yticks())] == [[0, 2], [0, 2]]
     assert len(fig.axes) == 1
     figures.heat(fig.add_subplot(), [[1.0]], label="score")
     assert fig.axes[-1].get_ylabel() == "score"  # the colour bar

@@ -95,7 +95,7 @@ def test_prose_words_of_the_ledger_and_looks_reach_the_pages_without_a_run(book)
     book.change("book/paper/one.md", "The first chapter has", "Now the first chapter has")
     book.change("book/paper/one.md", "rate = 1.0", "rate = 1.0  # one a step")
     book.change("book/claims.toml", "The loss falls as 1/T.", "The loss falls as <1/T>.")
-    book.change("lib/press/site/templates/card.html", "<dt>", "<dt class='new'>")
+    book.change("lib/press/site/templates/facts.html", "<dt>", "<dt class='new'>")
     book.change("book/paper/two.md", "A line falls", "It falls")
     told = book.press("build")
     assert told.returncode == 0, told.stdout + told.stderr
@@ -285,6 +285,14 @@ def test_a_claim_that_a_run_cannot_measure_says_why_on_page_and_scoreboard(book)
 
 
 # --- links -----------------------------------------------------------------------------------------------
+
+
+def test_pages_carry_their_formulas_along_and_nothing_that_is_not_used(built):
+    assert "_static/mathjax/tex-chtml.js" in built.site()
+    for name in ("index", "paper/one", "references"):
+        page = built.page(name)
+        assert not [script for script in page.find_all("script", src=True) if "thebe" in script["src"]]
+        assert not page.select('.citation-list[role="list"]')
 
 
 def test_statements_exercises_and_headings_have_permalinks(built):

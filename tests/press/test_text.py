@@ -83,7 +83,7 @@ def test_front_matter_tags_and_metadata_are_read(page):
     assert [cell.tags for cell in chapter.code] == [["parameters"], []]
     assert chapter.code[1].metadata["mystnb"]["figure"] == {"name": "fig-a"}
     assert chapters.parameters(chapter) == ["x", "y", "a", "b"]
-    assert [cell.line for cell in chapter.cells] == [9, 11, 18]
+    assert [cell.first for cell in chapter.cells] == [9, 14, 23]
     assert pickle.loads(pickle.dumps(chapter)) == chapter
 
 
@@ -118,3 +118,9 @@ def test_what_editors_leave_behind_is_no_chapter(page, tmp_path):
     (tmp_path / "book/a.md~").write_text(text)
     (tmp_path / "book/folder.md").mkdir()
     assert [chapter.name for chapter in chapters.find()] == ["a", "deep/b"]
+
+
+def test_a_figure_without_a_caption_is_told_before_anything_runs(page):
+    cell = "\n```{code-cell} python3\n---\nmystnb:\n  figure: {name: fig-a%s}\n---\nz = 1\n```\n"
+    mute, said = page(FRONT + cell % ""), page(FRONT + cell % ", caption: A line", name="other")
+    assert faults.call_faults([mute, said]) == ["book/page.md:14: the figure fig-a has no caption"]

@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 import yaml
 from jupytext.myst import MystMetadataParsingError, myst_to_notebook
+from sphinx_external_toc.parsing import parse_toc_yaml
 
 from press import ROOT
 from press.claims import Record
@@ -19,11 +20,10 @@ BUILD = ROOT / "_build"
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a chapter: it opens at `line` of the file, and its source at `first`."""
+    """A cell of a chapter: its source begins at the line `first` of the file."""
 
     kind: str  # "code", "markdown" or "raw"
     source: str
-    line: int
     first: int
     metadata: dict
 
@@ -121,17 +121,14 @@ def read(page: Path) -> Chapter | None:
         body = cell.source.splitlines()
         places = (place for place in range(start, len(lines)) if lines[place : place + len(body)] == body)
         first = next(places, start) + 1
-        line = first if cell.cell_type == "markdown" else start
-        cells.append(Cell(cell.cell_type, cell.source, line, first, dict(cell.metadata)))
+        cells.append(Cell(cell.cell_type, cell.source, first, dict(cell.metadata)))
     name = page.relative_to(ROOT / "book").with_suffix("").as_posix()
     return Chapter(name, text, dict(notebook.metadata), tuple(cells))
 
 
 def toc() -> list[str]:
     """The pages that the table of contents names, in its order."""
-    contents = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    chapters = [chapter["file"] for part in contents.get("parts", []) for chapter in part["chapters"]]
-    return [contents["root"], *chapters]
+    return list(parse_toc_yaml(ROOT / "_toc.yml"))
 
 
 @functools.cache

@@ -42,7 +42,7 @@ def chosen(names: list[str]) -> list[Chapter]:
             close = difflib.get_close_matches(short, [*chapters, *(known.split("/")[-1] for known in chapters)])
             raise SystemExit(f"press: '{name}' names {len(matches)} chapters; choose: {', '.join(close or chapters)}")
         found += matches
-    return found
+    return list(dict.fromkeys(found))
 
 
 def changes(chapters: list[Chapter], given: list[str]) -> dict:
@@ -119,7 +119,9 @@ def _execute(chapter: Chapter, changed: dict, outcome: Connection) -> None:
         options = {"progress_bar": False, "cwd": room}
         papermill.execute_notebook(room / "in.ipynb", room / "out.ipynb", changed, **settings.PAPERMILL, **options)
     except papermill.PapermillExecutionError as failed:
-        line = lines[failed.cell_index - bool(changed)]  # one cell more where parameters are injected
+        tagged = [i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])]
+        injected = bool(changed) and failed.cell_index > tagged[0]  # one cell more, after the parameters
+        line = lines[failed.cell_index - injected]
         error = f"cell [{failed.exec_count}] at line {line}: {failed.ename}: {failed.evalue}"
     except Exception as failed:
         error = f"{type(failed).__name__}: {failed}"

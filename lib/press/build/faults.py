@@ -9,15 +9,21 @@ NEEDED = {"claims.check": ("tolerance", "why", "control"), "figures.show": ("alt
 
 
 def call_faults(chapters: list[Chapter]) -> list[str]:
-    """Calls that leave something out, and cells that would not be run."""
+    """Calls that leave something out, cells that would not be run, and figures without a caption."""
     unfenced = [
-        f"{chapter.place}:{cell.line + row}: a code cell needs a fence of backticks; one of colons is not run"
+        f"{chapter.place}:{cell.first + row}: a code cell needs a fence of backticks; one of colons is not run"
         for chapter in chapters
         for cell in chapter.cells
         for row, line in enumerate(cell.source.splitlines())
         if cell.kind == "markdown" and re.match(r"\s*:{3,}\s*\{code-cell\}", line)
     ]
-    return unfenced + [
+    mute = [
+        f"{chapter.place}:{cell.first}: the figure {figure['name']} has no caption"
+        for chapter in chapters
+        for cell in chapter.code
+        if (figure := cell.metadata.get("mystnb", {}).get("figure", {})) and figure.keys() == {"name"}
+    ]
+    return [*unfenced, *mute] + [
         f"{chapter.place}:{line}: {name} without {needed}"
         for chapter in chapters
         for line, name, call in calls(chapter)

@@ -99,7 +99,9 @@ def named_by_the_book() -> dict:
 def library(chapter: Chapter) -> str | None:
     """The fingerprint of the book's library; None for a chapter that does not import it."""
     named = named_by_the_book().get("library")
-    package = named.partition(":")[0].partition(".")[0] if named else ""
+    if not named:
+        return None
+    package = named.partition(":")[0].partition(".")[0]
     if not any(imports(cell.source, package) for cell in chapter.code):
         return None
     return resolve(named, "pyproject.toml: [tool.press] library")()

@@ -1,4 +1,7 @@
-"""The Sphinx side: each chapter's executed notebook becomes its page, with a footer."""
+"""The Sphinx side: each chapter's executed notebook becomes its page, with a footer and permalinks.
+
+And the library's docstrings as pages show them, MathJax carried along, the roles and directives of `boards`.
+"""
 
 import importlib.metadata
 import os
@@ -56,11 +59,11 @@ class Permalinks(SphinxPostTransform):
     def run(self, **kwargs) -> None:
         for box in self.document.findall(nodes.Admonition):
             if {"proof", "exercise"} & set(box["classes"]) and box["ids"] and isinstance(box.children[0], nodes.title):
-                link = f'<a class="headerlink" href="#{box["ids"][0]}" title="Link here">#</a>'
-                box.children[0] += nodes.raw("", link, format="html")
+                link = {"refid": box["ids"][0], "reftitle": "Link here", "classes": ["headerlink"]}
+                box.children[0] += nodes.reference("", "#", **link)
 
 
-def add_footer(app, pagename: str, templatename: str, context: dict, doctree) -> None:
+def finish_page(app, pagename: str, templatename: str, context: dict, doctree) -> None:
     """On an executed page: its notebook to download, and what it was run with. On every page: no thebe.
 
     Jupyter Book writes thebe's settings twice, which is an error in the browser, and nothing here uses it.
@@ -123,7 +126,7 @@ def setup(app) -> dict:
     app.connect("builder-inited", lambda app: app.config.html_static_path.append(str(STATIC)))
     app.add_css_file("press.css")
     app.connect("source-read", give_executed)
-    app.connect("html-page-context", add_footer, priority=100)  # before the theme makes its buttons
+    app.connect("html-page-context", finish_page, priority=100)  # before the theme makes its buttons
     app.connect("autodoc-process-docstring", plain_docstring)
     app.connect("build-finished", add_mathjax)
     app.add_post_transform(Permalinks)
