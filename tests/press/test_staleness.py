@@ -70,7 +70,7 @@ SITE = {  # a change that makes the site stale, and no chapter
     "the execution": ("lib/press/build/execute.py", "0.2", "0.3"),
     "the extension": ("lib/press/site/extension.py", "900", "901"),
     "the words of a card": ("lib/press/site/cards.py", '"Measured"', '"Found"'),
-    "a template": ("lib/press/site/templates/card.html", "margin:.3em", "margin:.4em"),
+    "a template": ("lib/press/site/templates/facts.html", "margin:.3em", "margin:.4em"),
     "a style sheet of press": ("lib/press/site/static/press.css", "9rem", "8rem"),
     "a script of press": ("lib/press/site/static/new.js", None, "1\n"),
     "a style sheet of the book": ("book/assets/book.css", "#1259bd", "#1259be"),
