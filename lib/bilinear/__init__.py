@@ -13,6 +13,7 @@ The mathematics of "Transformers Trained via Gradient Descent Can Provably Learn
 `heads`            the same of several heads
 `descent`          the laboratory: gradient descent on the population, online, on a fixed sample, on anything
 `curves`           reading a run: where a curve crosses a level, which power it follows
+`compiled`         the two loops of these at machine speed
 `scalar_dynamics`  the two numbers that gradient descent moves
 `laws`             when attention switches on, what is left late in training, how large a step may be
 `floors`           what no student of a kind can beat
@@ -40,7 +41,7 @@ def fingerprint() -> str:
     >>> len(fingerprint())
     16
     """
-    packages = ("torch", "numpy", "scipy", "scikit-learn", "networkx")
+    packages = ("torch", "numpy", "numba", "scipy", "scikit-learn", "networkx")
     parts = [platform.python_version(), *(f"{name} {importlib.metadata.version(name)}" for name in packages)]
     folder = Path(__file__).parent
     for file in sorted(folder.rglob("*.py")):

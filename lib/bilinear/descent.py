@@ -18,6 +18,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 import torch
@@ -27,9 +28,11 @@ from . import checks
 from .inputs import gaussian
 from .population import ExactLoss
 from .scores import SOFTMAX
-from .students import PositionOnlyTransformer
+from .students import PositionOnlyTransformer, sampled_slopes, turn_back
 from .teachers import Teacher
 
+AT_ONCE = 20_000_000  # entries of logits that the compiled loop moves before it listens to Ctrl-C again: 0.1 s
+NO_SCORES = np.empty((0, 0))
 TESTS = 1000  # inputs on which a loss is measured that has no closed form
 
 
@@ -176,38 +179,43 @@ def population(
     student = _student(teacher, student, P)
     if type(student) is not PositionOnlyTransformer:  # another forward has another loss
         raise TypeError(f"student must be a PositionOnlyTransformer itself, got {type(student).__name__}")
-    turned = optimiser is None
-    P, score_map = student.P, student.score_map
-    weights = {"W_V": student.W_V.detach(), "W_KQ": student.W_KQ.detach()}
-    if turned:
-        weights["W_KQ"] = P.T @ weights["W_KQ"] @ P
-    on_numpy = teacher.V_star.device.type == "cpu" and turned and score_map == SOFTMAX
-    if on_numpy:
-        weights = {name: w.numpy() for name, w in weights.items()}
-    exact, S = ExactLoss(teacher, on_numpy), None
+    plain = optimiser is None
+    exact, score_map, like = ExactLoss(teacher), student.score_map, teacher.V_star
+    weights = {"W_V": student.W_V.detach(), "W_KQ": student.W_KQ.detach()}  # the same memory
+    if plain:  # the kernel works on columns: they lie in a row
+        weights = {"W_V": weights["W_V"].clone(memory_format=torch.contiguous_format)}
+        weights["W_KQ"] = student.logits().detach().T.clone(memory_format=torch.contiguous_format).T
+
+    def logits_of(W_KQ):
+        return W_KQ if plain else student.logits()
 
     def slopes(W_V, W_KQ):
-        nonlocal S
-        logits = W_KQ if turned else P.T @ W_KQ @ P
+        logits = logits_of(W_KQ)
         S = score_map(logits)
         loss, to_W_V, to_S = exact.slopes(W_V, S)
         to_logits = score_map.pull_back(logits, S, to_S)
-        return loss, {"W_V": to_W_V, "W_KQ": to_logits if turned else P @ to_logits @ P.T}
+        return loss, {"W_V": to_W_V, "W_KQ": to_logits if plain else turn_back(student.P, to_logits)}
 
-    measure = _measure(teacher, on_numpy)
+    def look():
+        if plain:
+            student.W_V.copy_(weights["W_V"])
+            student.W_KQ.copy_(turn_back(student.P, weights["W_KQ"]))
+        return watch(student)
 
     def row(loss, weights):
-        found = {"excess_loss": loss} | measure(weights["W_V"], S)
-        if watch:
-            _load(student, weights, P if turned else None)
-            found = _with(found, watch(student))
-        return found
+        found = measure.read(loss, *measure.sums(weights["W_V"], score_map(logits_of(weights["W_KQ"]))))
+        return _with(found, look()) if watch else found
 
-    with torch.no_grad(), _advice(teacher, teacher.sigma.a, plain=turned), np.errstate(over="ignore", invalid="ignore"):
-        columns = _loop(slopes, weights, {"W_V": eta, "W_KQ": eta_KQ}, steps, optimiser, record, row)
-        _load(student, weights, P if turned else None)
-    W_V, W_KQ = student.W_V.detach(), student.W_KQ.detach()
-    return Run(columns, {"W_V": W_V, "W_KQ": W_KQ, "S": torch.as_tensor(S)})
+    measure, sizes = _Measure(teacher), {"W_V": eta, "W_KQ": eta_KQ}
+    with torch.no_grad(), _advice(teacher, teacher.sigma.a, plain=plain):
+        if plain and score_map == SOFTMAX and like.device.type == "cpu" and like.dtype == torch.float64:
+            columns = _compiled_loop(exact, weights, sizes, steps, record, measure.read, look if watch else None)
+        else:
+            columns = _loop(slopes, weights, sizes, steps, optimiser, record, row)
+            weights["S"] = score_map(logits_of(weights["W_KQ"]))
+        if plain:
+            weights["W_KQ"] = turn_back(student.P, weights["W_KQ"])
+        return Run(columns, {name: w.contiguous() for name, w in weights.items()})
 
 
 def online(
@@ -312,23 +320,32 @@ def _sampled(
     parameters = {name: w for name, w in student.named_parameters() if w.requires_grad}
     weights = {name: w.detach() for name, w in parameters.items()}  # the same memory
     steps_of = {name: eta if name.rpartition(".")[2].startswith("W_V") else eta_KQ for name in weights}
-    exact, measure = (ExactLoss(teacher), _measure(teacher)) if known else (None, None)
+    exact, measure = (ExactLoss(teacher), _Measure(teacher)) if known else (None, None)
 
     def slopes(**_):
-        X, Y = sample or draw(fresh)
+        return slopes_on(*(sample or draw(fresh)))
+
+    def by_autograd(X, Y):
         with torch.enable_grad():
             loss = 0.5 * (Y - output(X)).square().sum() / len(X)
-        to = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-        return loss.detach(), {
-            name: torch.zeros_like(w) if slope is None else slope
-            for (name, w), slope in zip(parameters.items(), to, strict=True)
-        }
+        to = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True, materialize_grads=True)
+        return loss.detach(), dict(zip(parameters, to, strict=True))
+
+    def by_hand(X, Y):
+        logits = student.logits()
+        S = student.score_map(logits)
+        loss, to_W_V, to_S = sampled_slopes(student.sigma, student.W_V, S, X, Y)
+        to_logits = student.score_map.pull_back(logits, S, to_S)
+        return loss, {"W_V": to_W_V, "W_KQ": turn_back(student.P, to_logits)}
+
+    both = type(student) is PositionOnlyTransformer and len(parameters) == 2
+    slopes_on = by_hand if both else by_autograd
 
     def row(_, weights):
         S = student.scores() if known else None
         loss = exact.loss(student.W_V, S) if closed else 0.5 * (target - output(tests)).square().sum() / len(tests)
-        found = {"excess_loss": loss} | (measure(student.W_V, S) if known else {})
-        return _with(found, watch(student) if watch else {})
+        found = measure.read(loss, *measure.sums(student.W_V, S)) if known else {"excess_loss": loss}
+        return _with(found, watch(student)) if watch else found
 
     gaussian_batches = fresh and inputs is gaussian
     token_sq = d + 2 if gaussian_batches else float((sample[0] if fixed else tests).square().sum(-2).max())
@@ -339,15 +356,28 @@ def _sampled(
     return Run(columns, weights)
 
 
+_sampling = {"runs": 0, "threads": 0}  # runs that go on now, and torch's threads before the first of them
+_sampling_lock = Lock()
+
+
 @contextmanager
 def _one_thread():
-    """Small tensors are faster on one thread than on several, and far faster on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Small tensors are faster on one thread than on several, and far faster on a busy machine.
+
+    The number is the whole process's: of runs side by side the last to end puts it back.
+    """
+    with _sampling_lock:
+        if not _sampling["runs"]:
+            _sampling["threads"] = torch.get_num_threads()
+            torch.set_num_threads(1)
+        _sampling["runs"] += 1
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        with _sampling_lock:
+            _sampling["runs"] -= 1
+            if not _sampling["runs"]:
+                torch.set_num_threads(_sampling["threads"])
 
 
 @_one_thread()
@@ -362,12 +392,9 @@ def _loop(slopes, weights, eta, steps, optimiser, record, row) -> dict:
         if t == 0:
             bound = _bound(loss)
         if not float(loss) < bound:
-            sizes = ", ".join(f"{size:g}" for size in dict.fromkeys(eta.values()))
-            raise FloatingPointError(f"the run diverged at step {t}: loss = {float(loss):.3g} at eta = {sizes}")
+            raise _diverged(t, loss, eta.values())
         if record is None or t in record or (not record and t == steps):
-            rows.append({"t": t} | row(loss, weights))
-            if rows[-1].keys() != rows[0].keys():
-                raise ValueError(f"watch must return the same names each time, got {', '.join(rows[-1])} at step {t}")
+            _add(rows, t, row(loss, weights))
         if t == steps:
             break
         if optimiser is not None:
@@ -381,8 +408,68 @@ def _loop(slopes, weights, eta, steps, optimiser, record, row) -> dict:
     if optimiser is not None:
         for w in weights.values():
             w.grad = None
+    return _kept(_columns(rows), record)
+
+
+def _compiled_loop(exact: ExactLoss, weights, eta, steps, record, read, look) -> dict:
+    """What `_loop` does, by the compiled kernel: the same weights moved in place, the same columns, the same errors."""
+    from . import compiled  # brings numba
+
+    parts = exact.V_star, exact.S_star.T, exact.s_star_sq, exact.v_norm
+    of_teacher = *(part.contiguous().numpy() for part in parts), float(exact.V_star_sq), exact.a, exact.beta
+    W_V, logits = weights["W_V"].numpy(), weights["W_KQ"].T.numpy()
+    marks = np.arange(steps + 1) if record is None else np.array(sorted(record) or [steps], dtype=np.int64)
+    sums, row, bound = np.empty((len(marks), 7)), 0, math.inf
+
+    def advance(first, last, eta, eta_KQ, S=NO_SCORES):
+        """Steps `first` … `last` − 1; at step sizes of zero a look at one step."""
+        nonlocal row
+        end = int(np.searchsorted(marks, last))
+        to_keep = first, last, bound, marks[row:end], sums[row:end]
+        failed, loss = compiled.population(*of_teacher, W_V, logits, eta, eta_KQ, *to_keep, S)
+        if failed >= 0:
+            raise _diverged(failed, loss, sizes)
+        row = end
+        return loss
+
+    sizes, t, rows, S = eta.values(), 0, [], NO_SCORES
+    chunk = max(1, AT_ONCE // logits.size)
+    looks = set(marks.tolist()) if look else set()
+    for stop in sorted({0, steps} | looks):
+        while t < stop:
+            last = min(stop, t + chunk)
+            advance(t, last, *sizes)
+            t = last
+        if stop == steps:
+            S = np.empty(logits.shape)
+        loss = advance(stop, stop + 1, 0.0, 0.0, S)
+        bound = _bound(loss) if stop == 0 else bound
+        if stop in looks:
+            _add(rows, stop, _with(read(*sums[row - 1]), look()))
+    columns = _columns(rows) if look else {"t": marks} | read(*sums.T)
+    weights["S"] = torch.from_numpy(S).T
+    return _kept(columns, record)
+
+
+def _diverged(t, loss, sizes) -> FloatingPointError:
+    sizes = ", ".join(f"{size:g}" for size in dict.fromkeys(sizes))
+    return FloatingPointError(f"the run diverged at step {t}: loss = {float(loss):.3g} at eta = {sizes}")
+
+
+def _add(rows: list[dict], t: int, row: dict) -> None:
+    rows.append({"t": t} | row)
+    if rows[-1].keys() != rows[0].keys():
+        raise ValueError(f"watch must return the same names each time, got {', '.join(rows[-1])} at step {t}")
+
+
+def _columns(rows: list[dict]) -> dict:
+    """The rows as columns."""
     columns = {name: _column([row[name] for row in rows]) for name in rows[0]}
-    columns["t"] = columns["t"].astype(int)
+    return columns | {"t": columns["t"].astype(int)}
+
+
+def _kept(columns: dict, record) -> dict:
+    """An empty `record` keeps nothing, yet its run ends in a look."""
     return columns if record is None or record else {name: column[:0] for name, column in columns.items()}
 
 
@@ -413,49 +500,37 @@ def _column(values) -> np.ndarray:
     return torch.stack(values).cpu().numpy() if isinstance(values[0], Tensor) else np.stack(values)
 
 
-def _measure(teacher: Teacher, on_numpy: bool = False) -> Callable:
-    """(W_V, S) → the columns of `Run` but the loss: six inner products."""
-    V_star, S_star = teacher.V_star, teacher.S_star
-    on = teacher.support.to(V_star.dtype)
-    if on_numpy:
-        V_star, S_star, on = V_star.numpy(), S_star.numpy(), on.numpy()
+class _Measure:
+    """The columns of `Run` from six inner products, of one state or of many."""
 
-    def inner(A, B) -> float:
-        return A.ravel().dot(B.ravel())  # numpy's and torch's alike
+    def __init__(self, teacher: Teacher):
+        self.V_star, self.S_star, self.D = teacher.V_star, teacher.S_star, teacher.D
+        self.norm_sq = float((self.V_star**2).sum())
+        self.count_on = int(teacher.support.sum())
+        self.count_off = self.D**2 - self.count_on
 
-    off, norm_sq, D = 1 - on, float(inner(V_star, V_star)), teacher.D
-    count_on, count_off = float(on.sum()), float(off.sum())
+    def sums(self, W_V, S) -> tuple[float, ...]:
+        """‖W_V‖², ⟨W_V, V*⟩, ‖W_V − V*‖², the score on the support and off it, ‖S − S*‖²."""
+        on = S * (self.S_star > 0)
+        d_W, d_S = W_V - self.V_star, S - self.S_star
+        found = (W_V * W_V, W_V * self.V_star, d_W * d_W, on, S - on, d_S * d_S)
+        return tuple(float(products.sum()) for products in found)
 
-    def measure(W_V, S):
-        along, W_sq = inner(W_V, V_star), inner(W_V, W_V)
-        mass, rest = inner(S, on), inner(S, off)
-        d_W, d_S = W_V - V_star, S - S_star
-        scale = math.sqrt(W_sq * norm_sq)
-        return {
-            "cosine": along / scale if scale > 0 else 0.0,
-            "support_mass": mass / D,
-            "off_support": rest / D,
-            "value_error": math.sqrt(inner(d_W, d_W)),
-            "score_error": math.sqrt(inner(d_S, d_S)),
-            "C1": along / norm_sq if norm_sq > 0 else 0.0,
-            "gap": _log_ratio(mass * count_off, rest * count_on) if count_off and count_on else 0.0,
-        }
-
-    return measure
-
-
-def _log_ratio(numerator: float, denominator: float) -> float:
-    """log(numerator/denominator), infinite where one of them is zero."""
-    if numerator > 0 and denominator > 0:
-        return math.log(numerator / denominator)
-    return math.inf if numerator > 0 else -math.inf
-
-
-def _load(student, weights, P) -> None:
-    """Put the loop's weights into the student; with P, logits are turned back into W_KQ."""
-    W_V, W_KQ = (torch.as_tensor(weights[name]) for name in ("W_V", "W_KQ"))
-    student.W_V.copy_(W_V)
-    student.W_KQ.copy_(W_KQ if P is None else P @ W_KQ @ P.T)
+    def read(self, loss, W_sq, along, value_sq, mass, off, score_sq) -> dict:
+        """The columns, from floats or from arrays of them."""
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            cosine = along / np.sqrt(W_sq * self.norm_sq)
+            ratio = np.divide(mass * self.count_off, off * self.count_on)
+            return {
+                "excess_loss": loss,
+                "cosine": np.where(W_sq * self.norm_sq > 0, cosine, 0.0),
+                "support_mass": mass / self.D,
+                "off_support": off / self.D,
+                "value_error": np.sqrt(value_sq),
+                "score_error": np.sqrt(score_sq),
+                "C1": along / self.norm_sq if self.norm_sq > 0 else 0.0 * along,
+                "gap": np.log(ratio) if self.count_off and self.count_on else 0.0 * mass,
+            }
 
 
 @contextmanager

@@ -15,7 +15,6 @@ column s_i is split into its part along s*_i and the rest), and θ comes from si
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -66,24 +65,18 @@ def gradients(teacher: Teacher, W_V, W_KQ, P=None) -> tuple[Tensor, Tensor, Tens
 
 
 class ExactLoss:
-    """The formulas, with what depends on the teacher alone computed once.
+    """The formulas, with what depends on the teacher alone computed once. Their one home: `compiled` repeats them."""
 
-    The same lines run on torch tensors and, for the long loops of `descent` on a CPU, on numpy arrays that share their
-    memory (`on_numpy`): at these sizes a call costs more than its arithmetic, and numpy's calls are the cheaper ones.
-    """
-
-    def __init__(self, teacher: Teacher, on_numpy: bool = False):
-        self.xp = np if on_numpy else torch
-        self.V_star = teacher.V_star.numpy() if on_numpy else teacher.V_star
-        self.S_star = teacher.S_star.numpy() if on_numpy else teacher.S_star
+    def __init__(self, teacher: Teacher):
+        self.V_star, self.S_star = teacher.V_star, teacher.S_star
         self.a, self.beta = teacher.sigma.a, teacher.sigma.beta
         self.s_star_sq = (self.S_star * self.S_star).sum(0)  # ‖s*_i‖²      (D,)
-        self.s_star_norm = self.xp.sqrt(self.s_star_sq)
-        self.per_s_star_sq = 1 / self.xp.where(self.s_star_sq > 0, self.s_star_sq, 1.0)
+        self.s_star_norm = self.s_star_sq.sqrt()
+        self.per_s_star_sq = 1 / torch.where(self.s_star_sq > 0, self.s_star_sq, 1.0)
         v_sq = (self.V_star * self.V_star).sum(1)
-        self.v_norm = self.xp.sqrt(v_sq)  # ‖v*_m‖      (M,)
-        self.v_sq = self.xp.where(v_sq > 0, v_sq, 1.0)  # a zero row is divided by one
-        self.per_v_norm = 1 / self.xp.where(self.v_norm > 0, self.v_norm, 1.0)
+        self.v_norm = torch.sqrt(v_sq)  # ‖v*_m‖      (M,)
+        self.v_sq = torch.where(v_sq > 0, v_sq, 1.0)  # a zero row is divided by one
+        self.per_v_norm = 1 / torch.where(self.v_norm > 0, self.v_norm, 1.0)
         self.V_star_sq = v_sq.sum()
         self.per_V_star_sq = 1 / self.V_star_sq if self.V_star_sq > 0 else 0.0
 
@@ -92,7 +85,6 @@ class ExactLoss:
         return self._loss(W_V, S)[0]
 
     def _loss(self, W_V, S):
-        xp = self.xp
         b = (self.S_star * S).sum(0) * self.per_s_star_sq  # s_i = b_i s*_i + rest_i, orthogonal
         rest = S - b * self.S_star
         rest_sq = (rest * rest).sum(0)  # (D,)
@@ -104,15 +96,15 @@ class ExactLoss:
         linear = (self.s_star_sq * along + W_sq * rest_sq).sum()  # Σ_{m,i} E(u−v)²
         if self.beta == 0:
             return 0.5 * self.a * linear, b, rest, W_sq, WV, None
-        s_norm, w_norm = xp.sqrt(b * b * self.s_star_sq + rest_sq), xp.sqrt(w_sq)  # ‖s_i‖ (D,), ‖w_m‖ (M,)
+        s_norm, w_norm = torch.sqrt(b * b * self.s_star_sq + rest_sq), torch.sqrt(w_sq)  # ‖s_i‖ (D,), ‖w_m‖ (M,)
         per_s, per_w = 1 / (s_norm + (s_norm == 0)), 1 / (w_norm + (w_norm == 0))
         w_rest = W_V - (w_dot / self.v_sq)[:, None] * self.V_star  # the part of w_m across v*_m
         w_dot = w_dot * self.per_v_norm  # w_m·v*_m/‖v*_m‖
         sin_w_sq = (w_rest * w_rest).sum(1) * per_w * per_w + (w_norm == 0)  # a zero row stands at a right angle
         sin_s_sq = rest_sq * per_s * per_s
-        sin = xp.sqrt(sin_s_sq + (1 - sin_s_sq) * sin_w_sq[:, None])  # sin θ_{mi}      (M, D)
+        sin = torch.sqrt(sin_s_sq + (1 - sin_s_sq) * sin_w_sq[:, None])  # sin θ_{mi}      (M, D)
         cos = (w_dot * per_w)[:, None] * (b * self.s_star_norm * per_s)
-        theta = xp.arctan2(sin, cos)
+        theta = torch.arctan2(sin, cos)
         lengths = (self.v_norm * w_norm)[:, None] * (self.s_star_norm * s_norm)
         even = (lengths * angle_defect(theta, sin, cos)).sum()
         value = 0.5 * self.a * linear - self.a * self.beta * even

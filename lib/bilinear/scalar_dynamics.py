@@ -27,6 +27,8 @@ from .activations import Activation, angle_defect
 from .descent import Run
 from .teachers import Teacher
 
+AT_ONCE = 1_000_000  # steps of the map before it listens to Ctrl-C again
+
 
 @dataclass(frozen=True)
 class ScalarDynamics:
@@ -97,7 +99,7 @@ class ScalarDynamics:
         return activation.a * self.V_norm_sq * self.D / (2 * self.K) * bracket
 
     def _force(self, C1: float, gap: float) -> tuple[float, float]:
-        """(−dL/dC₁, the gap's rate): what one step adds, per unit of η."""
+        """(−dL/dC₁, the gap's rate): what one step adds, per unit of η. `compiled.force` repeats it for the loops."""
         r, activation = self.r, Activation(self.slope)
         a, beta = activation.a, activation.beta
         x = math.exp(-gap)
@@ -111,17 +113,27 @@ class ScalarDynamics:
         bracket = 1 - beta * theta + beta * (1 - x) * tan * cos_sq - C1 * (1 - x) * mass
         return to_C1, a * self.V_norm_sq / self.K**3 * C1 * x * mass**2 * bracket
 
+    def _numbers(self) -> tuple[float, ...]:
+        """What `compiled` wants to know of these scalars, beside η."""
+        activation = Activation(self.slope)
+        return self.D, self.K, self.V_norm_sq, activation.a, activation.beta
+
     def run(self, steps: int) -> Run:
-        """The exact map, t = 0 … `steps`. A few microseconds a step. Raises FloatingPointError where it diverges."""
+        """The exact map, t = 0 … `steps`, tens of millions of steps a second.
+
+        Raises FloatingPointError where it diverges.
+        """
+        from . import compiled  # brings numba
+
         steps = checks.integer("steps", steps, 0)
-        C1, gap = np.zeros(steps + 1), np.zeros(steps + 1)
-        c, g, bound = laws.first_step(self), 0.0, 1e3 * math.sqrt(self.D / self.K)
-        for t in range(1, steps + 1):
-            C1[t], gap[t] = c, g
-            if not (abs(c) < bound and g > -300):  # a gap so negative that e^{−gap} is about to overflow
-                self._diverged(t, c)
-            to_C1, to_gap = self._force(c, g)
-            c, g = c + self.eta * to_C1, g + self.eta * to_gap
+        C1, gap, bound = np.zeros(steps + 1), np.zeros(steps + 1), 1e3 * math.sqrt(self.D / self.K)
+        C1[1:2] = laws.first_step(self)
+        if not abs(C1[1:2].sum()) < bound:
+            raise self._diverged(1, C1[1])
+        for first in range(2, steps + 1, AT_ONCE):
+            part = slice(0, first + AT_ONCE)
+            if (t := compiled.scalars(C1[part], gap[part], first, self.eta, *self._numbers(), bound)) >= 0:
+                raise self._diverged(t, C1[t])
         return self.as_run(np.arange(steps + 1), C1, gap)
 
     def solve(self, times: Iterable[float], *, map_steps: int = 1000) -> Run:
@@ -177,8 +189,11 @@ class ScalarDynamics:
 
     def _flow(self, head: Run, until: float, **options):
         """The flow from the end of `head`: scipy's solution."""
+        from . import compiled
+
+        numbers = self._numbers()
         flow = solve_ivp(
-            lambda _, y: [self.eta * force for force in self._force(*y)],
+            lambda _, y: [self.eta * force for force in compiled.force(*y, *numbers)],
             (float(head.t[-1]), float(until)),
             [head.C1[-1], head.gap[-1]],
             method="LSODA",
@@ -236,8 +251,8 @@ class ScalarDynamics:
         a, r = Activation(self.slope).a, max(self.r, 1 / self.D)
         return min(1 / (a * self.D), 4 * r * self.K**3 / (a * self.V_norm_sq * math.sqrt(self.D / self.K)))
 
-    def _diverged(self, step: int, C1: float):
-        raise FloatingPointError(
+    def _diverged(self, step: int, C1: float) -> FloatingPointError:
+        return FloatingPointError(
             f"the two scalars diverged at step {step}: C1 = {C1:.3g} at eta = {self.eta:g}; "
             f"eta ≤ {self._safe_eta():.3g} would hold: no scores let C₁ overshoot, and the gap moves by one at most"
         )

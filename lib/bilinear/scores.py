@@ -58,7 +58,7 @@ class Entmax(ScoreMap):
     def __call__(self, logits):
         if self.alpha != 1:
             return _Entmax.apply(logits, self)
-        if isinstance(logits, np.ndarray):  # the long loops of `descent`
+        if isinstance(logits, np.ndarray):  # of a loop over small arrays, where its calls are the cheaper ones
             S = np.exp((logits - logits.max(-2, keepdims=True)) / math.sqrt(logits.shape[-2]))
             S /= S.sum(-2, keepdims=True)
             return S

@@ -355,7 +355,8 @@ def drawn(run):
 @pytest.fixture
 def no_work(monkeypatch):
     """Whatever computes a loss, a step or a draw fails the test."""
-    for module, name in ((descent, "ExactLoss"), (descent, "_loop"), (torch, "randn")):
+    work = ((descent, "ExactLoss"), (descent, "_loop"), (descent, "_compiled_loop"), (torch, "randn"))
+    for module, name in work:
         monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("work began before the check"))
 
 

@@ -14,7 +14,7 @@ from bilinear import descent
 LIBRARY = Path(bilinear.__file__).parent
 PROJECT = LIBRARY.parents[1]
 MODULES = sorted(LIBRARY.rglob("*.py"))
-NEEDS = {"torch", "numpy", "scipy", "networkx", "sklearn", "pooch", "platformdirs"}
+NEEDS = {"torch", "numpy", "numba", "scipy", "networkx", "sklearn", "pooch", "platformdirs"}
 
 
 def budget(words: str) -> int:
