@@ -16,7 +16,7 @@ import nbformat
 from press import ROOT, ledger
 from press.build import audit
 from press.build.chapters import BUILD, Chapter, find, is_part_of_book
-from press.build.execute import lock, refuse, run
+from press.build.execute import jobs, lock, refuse, run, tell
 from press.build.faults import call_faults, ledger_faults, notation_faults
 from press.build.staleness import is_current
 from press.claims import Record
@@ -33,7 +33,7 @@ def build() -> None:
     with lock():
         if not HTML.exists() and PREVIOUS.exists():
             PREVIOUS.rename(HTML)  # an earlier build was ended between its two renames
-        if not run([chapter for chapter in find() if not is_current(chapter)]):
+        if not tell(run(jobs([chapter for chapter in find() if not is_current(chapter)]))):
             raise SystemExit(f"\nnot published: chapters failed; {KEPT}")
         made_from, record = inputs(), HTML / ".made-from"
         if record.exists() and record.read_text() == made_from:
