@@ -5,7 +5,7 @@ WANTED = { pwd; cat pyproject.toml constraints.txt; }
 EXTRAS = book
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab mutants clean setup
+.PHONY: help book test seeds lab mutants clean setup
 
 help: ## show these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -18,6 +18,9 @@ test: EXTRAS = book test
 test: setup ## build the book, then run every test; a browser's where one is found
 	@$(PY) -m press build; built=$$?; \
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n logical --maxprocesses 4 --dist worksteal && exit $$built
+
+seeds: setup ## check every claim at 20 seeds and record it in book/records (about an hour, resumable)
+	@$(PY) -m press seeds
 
 lab: setup ## open the chapters as notebooks in JupyterLab
 	@JUPYTER_CONFIG_PATH=$(CURDIR)/.jupyter $(PY) -m jupyterlab

@@ -33,17 +33,15 @@ from pathlib import Path
 
 
 @functools.cache
-def fingerprint() -> str:
-    """The hash of everything here that can change a number: the code without comments and docstrings, the versions.
+def sources() -> str:
+    """The hash of the library's code without comments and docstrings.
 
     Read from the files, so that nothing else of the library is imported.
 
-    >>> len(fingerprint())
+    >>> len(sources())
     16
     """
-    packages = ("torch", "numpy", "numba", "scipy", "scikit-learn", "networkx")
-    parts = [platform.python_version(), *(f"{name} {importlib.metadata.version(name)}" for name in packages)]
-    folder = Path(__file__).parent
+    folder, parts = Path(__file__).parent, []
     for file in sorted(folder.rglob("*.py")):
         tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
         for node in ast.walk(tree):
@@ -51,4 +49,16 @@ def fingerprint() -> str:
             if documented and ast.get_docstring(node, clean=False) is not None:
                 del node.body[0]
         parts += [file.relative_to(folder).as_posix(), ast.dump(tree)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+@functools.cache
+def fingerprint() -> str:
+    """The hash of everything here that can change a number: the sources, and the versions that they run with.
+
+    >>> len(fingerprint())
+    16
+    """
+    packages = ("torch", "numpy", "numba", "scipy", "scikit-learn", "networkx")
+    parts = [platform.python_version(), *(f"{name} {importlib.metadata.version(name)}" for name in packages), sources()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

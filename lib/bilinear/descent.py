@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from . import checks
+from .activations import Activation
 from .inputs import gaussian
 from .population import ExactLoss
 from .scores import SOFTMAX
@@ -338,8 +339,8 @@ def _sampled(
         to_logits = student.score_map.pull_back(logits, S, to_S)
         return loss, {"W_V": to_W_V, "W_KQ": turn_back(student.P, to_logits)}
 
-    both = type(student) is PositionOnlyTransformer and len(parameters) == 2
-    slopes_on = by_hand if both else by_autograd
+    usual = type(student) is PositionOnlyTransformer and isinstance(student.sigma, Activation) and len(parameters) == 2
+    slopes_on = by_hand if usual else by_autograd
 
     def row(_, weights):
         S = student.scores() if known else None

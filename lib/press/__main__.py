@@ -1,10 +1,13 @@
-"""python -m press build: run what is stale, publish. … run: execute chapters, even changed. … export: for Binder."""
+"""python -m press build: run what is stale, publish. … run: execute chapters, even changed.
+
+… seeds: every claim at every seed. … export: for Binder.
+"""
 
 import argparse
 import sys
 from pathlib import Path
 
-from press.build import execute, export, publish
+from press.build import execute, export, publish, seeds
 
 
 def main() -> int:
@@ -15,6 +18,9 @@ def main() -> int:
     runs.add_argument("chapter", nargs="*", help="a name or a path: convolution, paper/convolution")
     aside = "change a parameter; the notebook then goes to _build/runs"
     runs.add_argument("-p", dest="given", action="append", default=[], metavar="name=value", help=aside)
+    drawn = commands.add_parser("seeds", help="check every claim at seed = 0, 1, …, and record it for the pages")
+    drawn.add_argument("chapter", nargs="*", help="as of run; by default all that have a parameter seed")
+    drawn.add_argument("--n", type=int, default=20, help="how many seeds, %(default)s by default")
     exports = commands.add_parser("export", help="write the executed notebooks with all that they need elsewhere")
     exports.add_argument(
         "folder", type=Path, help="a new folder; GITHUB_REPOSITORY=owner/name says for which repository"
@@ -26,6 +32,8 @@ def main() -> int:
                 publish.build()
             case "run":
                 execute.run_chapters(options.chapter, options.given)
+            case "seeds":
+                seeds.run_seeds(options.chapter, options.n)
             case "export":
                 export.export(options.folder)
     except KeyboardInterrupt as ended:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -288,6 +289,19 @@ def built(tmp_path_factory) -> Book:
 def book(built, tmp_path) -> Book:
     """A copy of the built small book, to change."""
     return Book(Path(shutil.copytree(built.root, tmp_path / "small", symlinks=True)))
+
+
+@pytest.fixture
+def wait_for():
+    """Wait until a condition is met."""
+
+    def wait(condition, seconds: float = 40) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.05)
+
+    return wait
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 
 import psutil
 import pytest
@@ -187,15 +186,8 @@ def test_wrong_names_are_refused_before_any_run(book, arguments, told):
 # --- being ended -----------------------------------------------------------------------------------------
 
 
-def wait_for(condition, seconds: float = 40) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_ended_in_the_middle_nothing_is_half_written_and_what_was_done_is_kept(book, how):
+def test_ended_in_the_middle_nothing_is_half_written_and_what_was_done_is_kept(book, wait_for, how):
     book.change("book/paper/one.md", "rate = 1.0", "rate = 1")
     book.change("book/paper/two.md", "sum(range(10))", SLEEPING)
     before, notebooks = book.site(), book.executed()

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from bs4 import BeautifulSoup
 
-from press.build.execute import longest_first
+from press.build.execute import Job, longest_first
 from press.build.publish import CLASSES, about
 from press.claims import Record
 from press.ledger import Claim
@@ -77,7 +77,8 @@ def test_a_second_run_gives_the_same_notebooks_and_the_same_pages_longest_first(
 
 def test_the_longest_run_first_and_before_it_what_has_never_run():
     chapters = [SimpleNamespace(kept=lambda s=s: {"seconds": s} if s else {}) for s in (3, None, 100, 20)]
-    assert longest_first(chapters) == [chapters[i] for i in (1, 2, 3, 0)]
+    jobs = [Job(chapter, {}, None, None) for chapter in chapters]
+    assert longest_first(jobs) == [jobs[i] for i in (1, 2, 3, 0)]
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ SITE = {  # a change that makes the site stale, and no chapter
     "a style sheet of press": ("lib/press/site/static/press.css", "9rem", "8rem"),
     "a script of press": ("lib/press/site/static/new.js", None, "1\n"),
     "a style sheet of the book": ("book/assets/book.css", "#1259bd", "#1259be"),
+    "a record": ("book/records/seeds.json", None, "{}"),
     "the configuration": ("_config.yml", "language: en", "language: de"),
     "the table of contents": ("_toc.yml", "The ledger", "Ledger"),
     "a page of prose": ("book/scoreboard.md", "Scoreboard", "Board"),
@@ -137,7 +138,7 @@ def fresh():
     """Forget what was read, before and after."""
 
     def forget():
-        for function in (staleness.key, staleness.versions, bilinear.fingerprint):
+        for function in (staleness.key, staleness.sources, staleness.versions, bilinear.fingerprint, bilinear.sources):
             function.cache_clear()
 
     forget()
@@ -156,19 +157,21 @@ TOOLS = ("seaborn", "matplotlib", "ipykernel", "papermill", "nbclient", "myst-nb
 
 @pytest.mark.parametrize("package", [*MATHEMATICS, *TOOLS])
 def test_another_version_makes_a_chapter_stale(fresh, monkeypatch, package):
-    before = staleness.key(find()[0])
+    before, sources = staleness.key(find()[0]), staleness.sources(find()[0])
     fresh()
     monkeypatch.setattr(importlib.metadata, "version", upgraded(package))
     assert staleness.key(find()[0]) != before
+    assert staleness.sources(find()[0]) == sources, "a record outlives a change of versions"
 
 
 def test_another_python_makes_everything_stale(fresh, monkeypatch):
-    before = staleness.key(find()[0]), bilinear.fingerprint()
+    before = staleness.key(find()[0]), bilinear.fingerprint(), staleness.sources(find()[0])
     fresh()
     monkeypatch.setattr(platform, "python_version", lambda: "3.99.0")
-    after = staleness.key(find()[0]), bilinear.fingerprint()
+    after = staleness.key(find()[0]), bilinear.fingerprint(), staleness.sources(find()[0])
     assert after[0] != before[0]
     assert after[1] != before[1]
+    assert after[2] == before[2]
 
 
 @pytest.mark.parametrize("package", MATHEMATICS)
@@ -245,10 +248,10 @@ def test_a_book_without_a_library_is_one(book):
     text = (book.root / "pyproject.toml").read_text()
     book.write("pyproject.toml", "[project]\nname = 'book'\n")
     assert {then for _, then in book.hashes().values()} - {"None"}
-    book.write("pyproject.toml", text.replace("bilinear:fingerprint", "bilinear:nothing"))
+    book.write("pyproject.toml", text.replace("bilinear:sources", "bilinear:nothing"))
     told = book.press("build")
     assert told.returncode == 1
-    assert "press: pyproject.toml: [tool.press] library: bilinear:nothing is not found" in told.stderr
+    assert "press: pyproject.toml: [tool.press] sources: bilinear:nothing is not found" in told.stderr
 
 
 def test_data_count_for_the_chapters_that_name_them(book):

@@ -10,7 +10,9 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 
 import nbformat
 import psutil
@@ -24,7 +26,35 @@ from rich.table import Table
 from press import ROOT, settings
 from press.build.chapters import BUILD, Chapter, checked, find, parameters, records
 from press.build.faults import call_faults, ledger_faults
-from press.build.staleness import is_current, key, versions
+from press.build.staleness import is_current, key, named_by_the_book, resolve, versions
+
+CONSOLE = Console(highlight=False)
+Outcome = tuple[str | None, float | str, list[dict]]  # the error, the seconds, the records of claims
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A run of a chapter with changed parameters: its notebook goes to `target`, or to `failed`."""
+
+    chapter: Chapter
+    changed: dict
+    target: Path
+    failed: Path
+
+    @property
+    def told(self) -> str:
+        """The changed parameters in print: " seed=3"; nothing where there are none."""
+        return "".join(f" {name}={value}" for name, value in self.changed.items())
+
+    @property
+    def name(self) -> str:
+        return self.chapter.name + self.told
+
+
+def jobs(chapters: list[Chapter], changed: dict | None = None) -> list[Job]:
+    """The chapters once each, as they are into _build/executed, with changed parameters into _build/runs."""
+    folder = "runs" if changed else "executed"
+    return [Job(chapter, changed or {}, chapter.path(folder), chapter.path("failed")) for chapter in chapters]
 
 
 def refuse(faults: list[str]) -> None:
@@ -69,11 +99,12 @@ def run_chapters(names: list[str], given: list[str]) -> None:
     changed = changes(chapters, given)
     chapters = chapters or [chapter for chapter in find() if not is_current(chapter)]
     refuse(call_faults(chapters) + ledger_faults(chapters, whole=False))
+    wanted = jobs(chapters, changed)
     with lock():
-        if not run(chapters, changed):
+        if not tell(run(wanted)):
             raise SystemExit(1)
-    for chapter in chapters:
-        print(chapter.path("runs" if changed else "executed").relative_to(ROOT))
+    for job in wanted:
+        print(job.target.relative_to(ROOT))
 
 
 @contextmanager
@@ -100,15 +131,16 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _execute(chapter: Chapter, changed: dict, outcome: Connection) -> None:
+def _execute(job: Job, outcome: Connection) -> None:
     """Run one chapter and send what came of it."""
+    chapter = job.chapter
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # the kernel's notes about its sockets
     os.environ.update(settings.ENVIRONMENT)
     import papermill
 
-    room = BUILD / "partial" / chapter.name
+    room = BUILD / "partial" / job.target.relative_to(BUILD).with_suffix("")
     room.mkdir(parents=True)
     kept = {"hash": key(chapter), "versions": versions()}
     notebook = chapter.notebook()
@@ -117,10 +149,10 @@ def _execute(chapter: Chapter, changed: dict, outcome: Connection) -> None:
     began, error = time.monotonic(), None
     try:
         options = {"progress_bar": False, "cwd": room}
-        papermill.execute_notebook(room / "in.ipynb", room / "out.ipynb", changed, **settings.PAPERMILL, **options)
+        papermill.execute_notebook(room / "in.ipynb", room / "out.ipynb", job.changed, **settings.PAPERMILL, **options)
     except papermill.PapermillExecutionError as failed:
         tagged = [i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])]
-        injected = bool(changed) and failed.cell_index > tagged[0]  # one cell more, after the parameters
+        injected = bool(job.changed) and failed.cell_index > tagged[0]  # one cell more, after the parameters
         line = lines[failed.cell_index - injected]
         error = f"cell [{failed.exec_count}] at line {line}: {failed.ename}: {failed.evalue}"
     except Exception as failed:
@@ -129,85 +161,91 @@ def _execute(chapter: Chapter, changed: dict, outcome: Connection) -> None:
 
     notebook = nbformat.read(room / ("out.ipynb" if (room / "out.ipynb").exists() else "in.ipynb"), as_version=4)
     found = records(notebook)
-    if not error and (left_out := _left_out(chapter, found)):
-        error = f"claims in the text that were not checked: {', '.join(left_out)}"
+    if not error and (missing := left_out(chapter, found)):
+        error = f"claims in the text that were not checked: {', '.join(missing)}"
     for part in [notebook, *notebook.cells]:
         for name in settings.STRIPPED:
             part.metadata.pop(name, None)
-    notebook.metadata["press"] = kept
+    notebook.metadata["press"] = kept | ({"error": error} if error else {})
     nbformat.write(notebook, room / "done.ipynb")
-    target = chapter.path("failed" if error else "runs" if changed else "executed")
+    target = job.failed if error else job.target
     target.parent.mkdir(parents=True, exist_ok=True)
     os.replace(room / "done.ipynb", target)
-    if not error and not changed:
-        chapter.path("failed").unlink(missing_ok=True)
+    if not error and not job.changed:
+        job.failed.unlink(missing_ok=True)
     shutil.rmtree(room)
     outcome.send((error, kept["seconds"], found))
 
 
-def _left_out(chapter: Chapter, found: list[dict]) -> list[str]:
+def left_out(chapter: Chapter, found: list[dict]) -> list[str]:
     """Claims of the chapter's text that its run neither checked nor gave a reason for."""
     done = {record["id"] for record in found}
     return [claim for _, claim in checked(chapter) if claim not in done]
 
 
-def longest_first(chapters: list[Chapter]) -> list[Chapter]:
-    """In the order of their last good runs' seconds; a chapter that has none may be the longest."""
-    return sorted(chapters, key=lambda chapter: chapter.kept().get("seconds") or float("inf"), reverse=True)
+def longest_first(jobs: list[Job]) -> list[Job]:
+    """In the order of their chapters' seconds at the last good run; a chapter that has none may be the longest."""
+    return sorted(jobs, key=lambda job: job.chapter.kept().get("seconds") or float("inf"), reverse=True)
 
 
-def run(chapters: list[Chapter], changed: dict | None = None) -> bool:
-    """Execute the chapters, longest first, and tell how each ended; True where all of them succeeded."""
-    context, console = multiprocessing.get_context("spawn"), Console(highlight=False)
-    waiting, running, done = longest_first(chapters), {}, {}
-    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[state]}")
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        tasks = {c: bars.add_task(c.name, total=c.kept().get("seconds"), state="waiting") for c in waiting}
+def run(jobs: list[Job]) -> dict[Job, Outcome]:
+    """Do the jobs, as many at once as there are cores, longest first: what came of each."""
+    if jobs and (named := named_by_the_book().get("prepare")):
+        resolve(named, "pyproject.toml: [tool.press] prepare")
+    context, waiting, running, done = multiprocessing.get_context("spawn"), longest_first(jobs), {}, {}
+    columns = TextColumn("{task.description}"), BarColumn(), TextColumn("running {task.completed:.0f} s")
+    with Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal) as bars:
         try:
             while waiting or running:
                 while waiting and len(running) < cpu_count():
-                    chapter = waiting.pop(0)
+                    job = waiting.pop(0)
                     receiver, sender = context.Pipe(duplex=False)
-                    process = context.Process(target=_execute, args=(chapter, changed or {}, sender))
+                    process = context.Process(target=_execute, args=(job, sender))
                     process.start()
                     sender.close()
-                    running[chapter] = process, receiver, time.monotonic()
-                    if not console.is_terminal:
-                        console.print(f"running {chapter.name}")
-                wait([receiver for _, receiver, _ in running.values()], timeout=0.2)
-                for chapter, (process, receiver, began) in list(running.items()):
+                    bar = bars.add_task(job.name, total=job.chapter.kept().get("seconds"))
+                    running[job] = process, receiver, time.monotonic(), bar
+                    if not CONSOLE.is_terminal:
+                        CONSOLE.print(f"running {job.name}", markup=False)
+                wait([receiver for _, receiver, _, _ in running.values()], timeout=0.2)
+                for job, (process, receiver, began, bar) in list(running.items()):
                     elapsed = time.monotonic() - began
                     if not receiver.poll():
-                        bars.update(tasks[chapter], completed=elapsed, state=f"running {elapsed:.0f} s")
+                        bars.update(bar, completed=elapsed)
                         continue
                     try:
-                        done[chapter] = receiver.recv()
+                        done[job] = receiver.recv()
                     except EOFError:
-                        done[chapter] = "its process ended before the chapter did", "", []
+                        done[job] = "its process ended before the chapter did", "", []
                     process.join()
-                    del running[chapter]
-                    state = "failed" if done[chapter][0] else "done"
-                    bars.update(tasks[chapter], total=1, completed=1, state=f"{state} {elapsed:.0f} s")
-                    if not console.is_terminal:
-                        console.print(f"{state} {chapter.name} after {elapsed:.1f} s")
+                    del running[job]
+                    bars.remove_task(bar)
+                    state = "failed" if done[job][0] else "done"
+                    CONSOLE.print(f"{state} {job.name} after {elapsed:.1f} s", markup=False)
         except KeyboardInterrupt:
             _end_children()
-            ended = len(done)
-            raise KeyboardInterrupt(f"{ended} of {len(chapters)} chapters had ended; they are kept") from None
-    _tell(console, done)
-    return not any(error for error, _, _ in done.values())
+            raise KeyboardInterrupt(f"{len(done)} of {len(jobs)} runs had ended; they are kept") from None
+    return done
 
 
-def _tell(console: Console, done: dict[Chapter, tuple]) -> None:
-    """The closing table, and below it what failed: chapter, cell and error."""
+def tell(done: dict[Job, Outcome]) -> bool:
+    """The closing table, and below it what failed; True where nothing did."""
     table = Table("chapter", "state", "seconds", "claims", box=None, header_style="bold")
-    for chapter, (error, seconds, found) in sorted(done.items(), key=lambda item: item[0].name):
+    for job, (error, seconds, found) in sorted(done.items(), key=lambda item: item[0].name):
         passed = sum(record["verdict"] != "missed" for record in found)
-        table.add_row(chapter.name, "[red]failed[/]" if error else "done", str(seconds), f"{passed}/{len(found)}")
+        table.add_row(job.chapter.name, "[red]failed[/]" if error else "done", str(seconds), f"{passed}/{len(found)}")
     if done:
-        console.print(table)
-    for chapter, (error, _, _) in done.items():
-        if error:
-            console.print(f"\n{chapter.place}: {error}", markup=False, soft_wrap=True)
-            if chapter.path("failed").exists():
-                console.print(f"the notebook as far as it ran: _build/failed/{chapter.name}.ipynb", markup=False)
+        CONSOLE.print(table)
+    errors = {job: error for job, (error, _, _) in done.items() if error}
+    tell_errors(errors)
+    return not errors
+
+
+def tell_errors(errors: dict[Job, str]) -> None:
+    """What failed, each with chapter, cell, error and notebook."""
+    for job, error in errors.items():
+        CONSOLE.print(f"\n{job.chapter.place}{job.told}: {error}", markup=False, soft_wrap=True)
+        if job.failed.exists():
+            CONSOLE.print(
+                f"the notebook as far as it ran: {job.failed.relative_to(ROOT)}", markup=False, soft_wrap=True
+            )

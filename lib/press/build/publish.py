@@ -16,8 +16,9 @@ import nbformat
 from press import ROOT, ledger
 from press.build import audit
 from press.build.chapters import BUILD, Chapter, find, is_part_of_book
-from press.build.execute import lock, refuse, run
+from press.build.execute import jobs, lock, refuse, run, tell
 from press.build.faults import call_faults, ledger_faults, notation_faults
+from press.build.seeds import recorded
 from press.build.staleness import is_current
 from press.claims import Record
 from press.site import cards
@@ -33,7 +34,7 @@ def build() -> None:
     with lock():
         if not HTML.exists() and PREVIOUS.exists():
             PREVIOUS.rename(HTML)  # an earlier build was ended between its two renames
-        if not run([chapter for chapter in find() if not is_current(chapter)]):
+        if not tell(run(jobs([chapter for chapter in find() if not is_current(chapter)]))):
             raise SystemExit(f"\nnot published: chapters failed; {KEPT}")
         made_from, record = inputs(), HTML / ".made-from"
         if record.exists() and record.read_text() == made_from:
@@ -48,7 +49,8 @@ def published(chapter: Chapter) -> nbformat.NotebookNode:
 
     The run must be current; then its cells are those of the text, in order.
     """
-    notebook, executed, claims = chapter.notebook(), chapter.executed(), ledger.claims()
+    notebook, executed = chapter.notebook(), chapter.executed()
+    claims, seeds = ledger.claims(), recorded(chapter)
     ran = (cell for cell in executed["cells"] if cell["cell_type"] == "code")
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -57,8 +59,8 @@ def published(chapter: Chapter) -> nbformat.NotebookNode:
             for output in cell.outputs:
                 if "claim" in output.get("metadata", {}):
                     record = Record(**output.metadata.claim)
-                    claim = claims.get(record.id)
-                    output.data |= {"text/html": cards.html(claim, record), "text/plain": cards.plain(claim, record)}
+                    shown = claims.get(record.id), record, seeds.get(record.id)
+                    output.data |= {"text/html": cards.html(*shown), "text/plain": cards.plain(*shown)}
     notebook.metadata["language_info"] = executed["metadata"].get("language_info", {})
     notebook.metadata["press"] = {name: chapter.kept()[name] for name in ("hash", "versions")}
     return notebook

@@ -30,7 +30,13 @@ def is_current(chapter: Chapter) -> bool:
 
 @functools.cache
 def key(chapter: Chapter) -> str:
-    """The hash of the chapter's code, claims and data, of what it imports, and of how and with what it is run."""
+    """The hash of the chapter's sources and of the versions that it is run with."""
+    return digest([sources(chapter), versions()])
+
+
+@functools.cache
+def sources(chapter: Chapter) -> str:
+    """The hash of the chapter's code, claims and data, of what it imports, and of how it is run."""
     rows = ledger.claims()
     parts = {
         "code": [cell_code(cell.source) for cell in chapter.code],
@@ -39,8 +45,12 @@ def key(chapter: Chapter) -> str:
         "data": data(chapter),
         "library": library(chapter),
         "press": notebook_side(),
-        "versions": versions(),
     }
+    return digest(parts)
+
+
+def digest(parts) -> str:
+    """The hash of what JSON can hold."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -91,20 +101,20 @@ def notebook_side() -> dict[str, str]:
 
 @functools.cache
 def named_by_the_book() -> dict:
-    """The table [tool.press] of pyproject.toml: `library`, the function that gives its fingerprint; `packages`."""
+    """The table [tool.press] of pyproject.toml: `sources`, the function that gives its library's hash; `packages`."""
     file = ROOT / "pyproject.toml"
     return tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("press", {}) if file.exists() else {}
 
 
 def library(chapter: Chapter) -> str | None:
-    """The fingerprint of the book's library; None for a chapter that does not import it."""
-    named = named_by_the_book().get("library")
+    """The hash of the book's library; None for a chapter that does not import it."""
+    named = named_by_the_book().get("sources")
     if not named:
         return None
     package = named.partition(":")[0].partition(".")[0]
     if not any(imports(cell.source, package) for cell in chapter.code):
         return None
-    return resolve(named, "pyproject.toml: [tool.press] library")()
+    return resolve(named, "pyproject.toml: [tool.press] sources")()
 
 
 def imports(source: str, package: str) -> bool:

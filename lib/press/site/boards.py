@@ -7,6 +7,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from press import ROOT, ledger
 from press.build.chapters import find, toc
+from press.build.seeds import recorded
 from press.ledger import Claim
 from press.site import cards
 from press.site.cards import render, told
@@ -53,11 +54,12 @@ class ClaimRole(SphinxRole):
 
 
 class Board(SphinxDirective):
-    """What both directives read: the ledger's claims, and what the executed notebooks kept of them."""
+    """What both directives read: the ledger's claims, and what the executed notebooks and the seeds' record keep."""
 
     def read(self) -> None:
-        self.claims, self.records, self.places = ledger.claims(), {}, {}
+        self.claims, self.records, self.places, self.seeds = ledger.claims(), {}, {}, {}
         for chapter in find():
+            self.seeds |= recorded(chapter)
             for id, record in chapter.records().items():
                 self.records[id], self.places[id] = record, chapter.name
 
@@ -106,7 +108,7 @@ class Scoreboard(Board):
         }
 
     def card(self, claim: Claim) -> dict:
-        card, place = cards.card(claim, self.records.get(claim.id)), self.places.get(claim.id)
+        card, place = cards.card(claim, self.records.get(claim.id), self.seeds.get(claim.id)), self.places.get(claim.id)
         by = {"paper": "the paper", "derived": "derived here"}[claim.by]
         address = self.address(place, f"claim-{claim.id}") if place else ""
         return card | {

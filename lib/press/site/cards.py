@@ -46,8 +46,11 @@ def facts(claim: Claim | None, record) -> dict[str, str]:
     return said
 
 
-def card(claim: Claim | None, record) -> dict:
-    """What the templates show of a claim: id, verdict, statement, facts and problems."""
+def card(claim: Claim | None, record, seeds: tuple[str, str] | None = None) -> dict:
+    """What the templates show of a claim: id, verdict, statement, facts, problems, and what is recorded of its seeds.
+
+    `seeds` is one of `press.build.seeds.recorded`: the words, and when, where and how that was recorded.
+    """
     verdict = record.verdict if record else "not measured"
     return {
         "id": record.id if record else claim.id,
@@ -56,16 +59,17 @@ def card(claim: Claim | None, record) -> dict:
         "statement": claim.statement if claim else "",
         "facts": facts(claim, record),
         "problems": record.problems if record else [],
+        "seeds": seeds,
     }
 
 
-def html(claim: Claim | None, record) -> str:
-    return render("claim.html", card=card(claim, record))
+def html(claim: Claim | None, record, seeds=None) -> str:
+    return render("claim.html", card=card(claim, record, seeds))
 
 
-def plain(claim: Claim | None, record) -> str:
-    shown = card(claim, record)
-    said = [f"{label}: {fact}" for label, fact in shown["facts"].items()]
+def plain(claim: Claim | None, record, seeds=None) -> str:
+    shown = card(claim, record, seeds)
+    said = [f"{label}: {fact}" for label, fact in shown["facts"].items()] + list(seeds or ())[:1]
     return " · ".join([shown["verdict"], shown["id"], shown["statement"], *said, *shown["problems"]])
 
 
