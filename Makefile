@@ -14,7 +14,7 @@ help: ## show these commands
 book: setup ## run what is stale and publish the book in _build/html
 	@$(PY) -m press build
 
-test: EXTRAS = book test
+test: EXTRAS = book test sweeps
 test: setup ## build the book, then run every test; a browser's where one is found
 	@$(PY) -m press build; built=$$?; \
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n logical --maxprocesses 4 --dist worksteal && exit $$built
@@ -22,7 +22,7 @@ test: setup ## build the book, then run every test; a browser's where one is fou
 lab: setup ## open the chapters as notebooks in JupyterLab
 	@JUPYTER_CONFIG_PATH=$(CURDIR)/.jupyter $(PY) -m jupyterlab
 
-mutants: EXTRAS = book test mutants
+mutants: EXTRAS = book test sweeps mutants
 mutants: setup ## plant 300 faults a library, one by one: does a test notice? (hours, resumable)
 	@$(PY) benchmarks/mutants.py bilinear && $(PY) benchmarks/mutants.py press
 
