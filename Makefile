@@ -5,7 +5,7 @@ WANTED = { pwd; cat pyproject.toml constraints.txt; }
 EXTRAS = book
 
 .DEFAULT_GOAL := help
-.PHONY: help book test lab mutants clean setup
+.PHONY: help book test lab bench mutants clean setup
 
 help: ## show these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -21,6 +21,10 @@ test: setup ## build the book, then run every test; a browser's where one is fou
 
 lab: setup ## open the chapters as notebooks in JupyterLab
 	@JUPYTER_CONFIG_PATH=$(CURDIR)/.jupyter $(PY) -m jupyterlab
+
+bench: EXTRAS = bench
+bench: setup ## time a step, exact and sampled, in PyTorch and JAX (minutes; want a quiet machine)
+	@$(PY) benchmarks/bench.py
 
 mutants: EXTRAS = book test sweeps mutants
 mutants: setup ## plant 300 faults a library, one by one: does a test notice? (hours, resumable)
