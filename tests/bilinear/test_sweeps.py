@@ -15,6 +15,7 @@ import time
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
@@ -339,6 +340,8 @@ def test_where_cells_are_remembered(monkeypatch):
 
 
 SWEEP = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever started the tests may ignore it
 import swept
 from bilinear import sweeps
 import joblib
@@ -387,12 +390,12 @@ def silently(call, *given):
 
 
 def alive(group: int) -> bool:
-    """Whether a process of the group still runs."""
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    """Whether a process of the group still runs; one that nobody has waited for yet does not."""
+    for process in psutil.process_iter(["status"]):
+        with contextlib.suppress(ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.info["status"] != psutil.STATUS_ZOMBIE:
+                return True
+    return False
 
 
 # --- cells that fail -------------------------------------------------------------------------------------------------
