@@ -5,7 +5,7 @@ WANTED = { pwd; cat pyproject.toml constraints.txt; }
 EXTRAS = book
 
 .DEFAULT_GOAL := help
-.PHONY: help book test seeds lab mutants clean setup
+.PHONY: help book test seeds lab bench mutants clean setup
 
 help: ## show these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -14,7 +14,7 @@ help: ## show these commands
 book: setup ## run what is stale and publish the book in _build/html
 	@$(PY) -m press build
 
-test: EXTRAS = book test
+test: EXTRAS = book test sweeps
 test: setup ## build the book, then run every test; a browser's where one is found
 	@$(PY) -m press build; built=$$?; \
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n logical --maxprocesses 4 --dist worksteal && exit $$built
@@ -25,7 +25,11 @@ seeds: setup ## check every claim at 20 seeds and record it in book/records (abo
 lab: setup ## open the chapters as notebooks in JupyterLab
 	@JUPYTER_CONFIG_PATH=$(CURDIR)/.jupyter $(PY) -m jupyterlab
 
-mutants: EXTRAS = book test mutants
+bench: EXTRAS = bench
+bench: setup ## time a step, exact and sampled, in PyTorch and JAX (minutes; want a quiet machine)
+	@$(PY) benchmarks/bench.py
+
+mutants: EXTRAS = book test sweeps mutants
 mutants: setup ## plant 300 faults a library, one by one: does a test notice? (hours, resumable)
 	@$(PY) benchmarks/mutants.py bilinear && $(PY) benchmarks/mutants.py press
 

@@ -14,6 +14,7 @@ The mathematics of "Transformers Trained via Gradient Descent Can Provably Learn
 `descent`          the laboratory: gradient descent on the population, online, on a fixed sample, on anything
 `curves`           reading a run: where a curve crosses a level, which power it follows
 `compiled`         the two loops of these at machine speed
+`sweeps`           many runs at once: in threads, or a function over a grid that remembers what is finished
 `scalar_dynamics`  the two numbers that gradient descent moves
 `laws`             when attention switches on, what is left late in training, how large a step may be
 `floors`           what no student of a kind can beat

@@ -32,5 +32,6 @@ def test_each_page_has_its_examples():
 
 
 def test_every_module_is_on_the_page_once():
-    modules = [m.name for m in pkgutil.walk_packages(bilinear.__path__, "bilinear.") if not m.ispkg]
+    modules = {m.name for m in pkgutil.walk_packages(bilinear.__path__, "bilinear.") if not m.ispkg}
+    modules.remove("bilinear.compiled")  # called by the library only
     assert sorted(LISTED) == sorted(name.removeprefix("bilinear.") for name in modules)
