@@ -49,6 +49,8 @@ def parameters_named_after_symbols() -> set[str]:
     """Names of public parameters and fields that are one letter, a capital with a suffix, or a Greek letter."""
     found = set()
     for module in pkgutil.walk_packages(bilinear.__path__, "bilinear."):
+        if module.name == "bilinear.compiled":  # called by the library only
+            continue
         members = inspect.getmembers(importlib.import_module(module.name))
         for name, member in members:
             if name.startswith("_") or getattr(member, "__module__", "") != module.name:
