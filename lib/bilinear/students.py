@@ -83,7 +83,7 @@ def sampled_slopes(sigma: Activation, W_V: Tensor, S: Tensor, X: Tensor, Y: Tens
     """(loss, dL/dW_V, dL/dS) of ½·mean ‖Y − σ(W_V X S)‖² over a batch, three products of matrices each way.
 
     Shapes: `W_V` M × d, `S` D × D, `X` N × d × D, `Y` N × M × D. At 0 the symmetric σ'(0) = ½(1+κ), as in `Activation`.
-    Source: (3.1); autograd gives the same, in three times the time.
+    Source: the derivative of (3.1), which autograd takes too.
     """
     (N, M, D), linear, even = Y.shape, 0.5 * (1 + sigma.slope), 0.5 * (1 - sigma.slope)
     values = (W_V @ X).reshape(N * M, D)

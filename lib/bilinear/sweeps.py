@@ -43,8 +43,8 @@ def together(calls: Iterable[Callable]) -> list:
     """What calls without arguments return, in their order. They run side by side, in threads, on all cores.
 
     For runs whose loop leaves the interpreter to others. Each draws from its own generator, so the bits are those of
-    one by one. Meanwhile torch has one thread in the whole process: `descent` sets and restores this number, and two
-    runs would do so to each other. An error of a call is raised as it is, once the calls under way have ended.
+    one by one. Meanwhile torch has one thread in the whole process. An error of a call is raised as it is, once the
+    calls under way have ended.
 
     >>> from functools import partial
     >>> together([partial(pow, 2, n) for n in range(4)])
