@@ -13,7 +13,6 @@ import struct
 import sys
 
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -30,6 +29,8 @@ def digits(size: int) -> tuple[Tensor, Tensor]:
     >>> tuple(images.shape), images.dtype, int(labels.max())
     ((1797, 27, 27), torch.float64, 9)
     """
+    from sklearn.datasets import load_digits  # takes a second to import
+
     size = checks.integer("size", size, 8)
     bundle = load_digits()
     return _prepared(torch.from_numpy(bundle.images), size), torch.from_numpy(bundle.target)

@@ -57,6 +57,24 @@ def pareto(*shape: int, index: float, generator: torch.Generator, dtype: torch.d
     return torch.copysign(y.abs().clamp(min=tiny) ** (-1 / index), y)
 
 
+def equicorrelated(
+    *shape: int, correlation: float = 0.5, generator: torch.Generator, dtype: torch.dtype = torch.float64
+) -> Tensor:
+    """N(0, 1) entries √(1−ρ) x_i + √ρ x_0: tokens i of an input share x_0, and have `correlation` ρ with each other.
+
+    Sizes end in (d, D): feature and token. Each token alone is as under `gaussian`; only independence is broken.
+    Raises ValueError unless 0 ≤ ρ ≤ 1.
+
+    >>> X = equicorrelated(5, 3, 4, correlation=1.0, generator=torch.Generator().manual_seed(0))
+    >>> bool((X == X[..., :1]).all())
+    True
+    """
+    rho = checks.real("correlation", correlation, least=0, most=1)
+    *sizes, tokens = _sizes(shape)
+    X = torch.randn((*sizes, tokens + 1), generator=generator, dtype=dtype, device=generator.device)
+    return (1 - rho) ** 0.5 * X[..., :-1] + rho**0.5 * X[..., -1:]
+
+
 def spectral(X: Tensor) -> Tensor:
     """The fewest inputs with the second moments of X: Σ vec(X_n) vec(X_n)ᵀ/n is the same for both.
 

@@ -51,6 +51,17 @@ def test_tokens_and_coordinates_are_uncorrelated(name):
         assert abs(product.mean() / (product.std() / math.sqrt(len(product)))) < 4  # by chance once in 16 000
 
 
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.9, 1.0])
+def test_equicorrelated_tokens_share_what_is_asked(rho):
+    """Each entry is N(0, 1); two tokens have the covariance ρ in a feature and none across features or inputs."""
+    X = draw(inputs.equicorrelated, 40_000, 2, 3, seed=3, correlation=rho)
+    one = X[:, 0, 0]  # entries of one input lean on each other
+    assert math.sqrt(len(one)) * stats.kstest(one.numpy(), stats.norm().cdf).statistic < 2.23
+    apart = one * X[:, 1, 0], one * X[:, 1, 2], X[:-1, 0, 0] * X[1:, 0, 0], X[:-1, 0, 0] * X[1:, 0, 2]
+    for product, expected in *((of, 0.0) for of in apart), (one * X[:, 0, 2], rho), (X[:, 1, 0] * X[:, 1, 1], rho):
+        assert abs((product.mean() - expected) / (product.std() / math.sqrt(len(product)))) < 4
+
+
 def test_below_index_two_the_second_moment_does_not_settle():
     """The largest of n squares outgrows n, so their mean grows without bound; above index two it does not."""
     growth = {}
@@ -65,7 +76,7 @@ def test_below_index_two_the_second_moment_does_not_settle():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_dtype_shape_and_generator(dtype):
-    for law, arguments, *_ in LAWS.values():
+    for law, arguments, *_ in [*LAWS.values(), (inputs.equicorrelated, {})]:
         X = draw(law, 4, 3, 2, dtype=dtype, **arguments)
         assert X.dtype == dtype
         assert X.shape == (4, 3, 2)
@@ -81,3 +92,5 @@ def test_wrong_arguments_are_named():
         inputs.exponential(generator=generator)
     with pytest.raises(ValueError, match="index must be greater than 1, got 1"):
         inputs.pareto(3, index=1, generator=generator)
+    with pytest.raises(ValueError, match=r"correlation must be at most 1, got 1\.5"):
+        inputs.equicorrelated(3, 2, 2, correlation=1.5, generator=generator)
