@@ -144,6 +144,22 @@ def test_a_claim_that_is_only_ever_not_measured_counts_as_its_chapters(book):
 # --- press run -------------------------------------------------------------------------------------------
 
 
+def test_what_chapters_want_prepared_is_imported_once_and_before_them(book):
+    def prepared() -> list[str]:
+        return (book.root / "prepared").read_text().splitlines()
+
+    assert prepared() == ["ready"], "by the build, and not by its three chapters"
+    assert book.press("build").returncode == 0
+    assert prepared() == ["ready"], "nothing runs, nothing is prepared"
+    twice = "from press import ROOT\nrate = 1.0 if (ROOT / 'prepared').read_text().count('ready') == 2 else 9.0"
+    book.change("book/paper/one.md", "rate = 1.0", twice)
+    assert book.press("run", "one").returncode == 0
+    book.change("pyproject.toml", 'prepare = "ready"', 'prepare = "ready.nothing"')
+    told = book.press("run", "one")
+    assert told.returncode == 1
+    assert "press: pyproject.toml: [tool.press] prepare: ready.nothing is not found" in told.stderr
+
+
 def test_changed_parameters_run_aside(book):
     before, pages = book.executed(), book.site()
     told = book.press("run", "book/paper/one.md", "-p", "count=[1, 2]", "-p", "rate=1.005")

@@ -140,3 +140,10 @@ def test_curves_that_fall_with_their_dots_and_laws():
     assert (ax.get_xscale(), ax.get_yscale(), ax.get_xlabel()) == ("log", "log", "steps")
     np.testing.assert_array_equal(other.get_ydata(), 4 / x)
     plt.close(fig)
+
+
+def test_the_record_of_a_bench_is_read_as_it_was_written(monkeypatch, tmp_path):
+    (tmp_path / "book" / "records").mkdir(parents=True)
+    (tmp_path / numbers.BENCH).write_text('{"steps": [{"D": 36, "seconds": 4e-06}]}\n', encoding="utf-8")
+    monkeypatch.setattr(numbers, "ROOT", tmp_path)
+    assert numbers.bench() == {"steps": [{"D": 36, "seconds": 4e-06}]}

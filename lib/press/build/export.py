@@ -16,7 +16,8 @@ from press.build.publish import published
 from press.build.staleness import is_current
 
 BRANCH = "executed"
-NEEDED = ("lib", "book/claims.toml", "book/records", "pyproject.toml", "constraints.txt", "environment.yml", "README.md", "LICENSE")
+BOOK = ("book/claims.toml", "book/records")
+NEEDED = ("lib", *BOOK, "pyproject.toml", "constraints.txt", "environment.yml", "README.md", "LICENSE")
 COLAB = """\
 import sys
 
