@@ -5,7 +5,7 @@ WANTED = { pwd; cat pyproject.toml constraints.txt; }
 EXTRAS = book
 
 .DEFAULT_GOAL := help
-.PHONY: help book test seeds lab bench mutants clean setup
+.PHONY: help book test seeds grid lab bench mutants clean setup
 
 help: ## show these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -21,6 +21,10 @@ test: setup ## build the book, then run every test; a browser's where one is fou
 
 seeds: setup ## check every claim at 20 seeds and record it in book/records (about an hour, resumable)
 	@$(PY) -m press seeds
+
+grid: EXTRAS = book test
+grid: setup ## run every chapter over the ranges of its parameters (about an hour)
+	@$(PY) -m pytest -m grid tests/book/test_parameters.py
 
 lab: setup ## open the chapters as notebooks in JupyterLab
 	@JUPYTER_CONFIG_PATH=$(CURDIR)/.jupyter $(PY) -m jupyterlab
