@@ -177,7 +177,7 @@ def test_the_record_is_merged_sorted_and_never_half_written(tmp_path, monkeypatc
 
 
 def test_each_state_of_the_data_has_its_entry(monkeypatch):
-    chapter = find()[0]
+    chapter = next(chapter for chapter in find() if not seeds.data(chapter))
     made = {
         "command": "a",
         "date": "b",
