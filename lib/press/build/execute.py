@@ -184,7 +184,7 @@ def _executed(job: Job) -> Outcome:
     room = BUILD / "partial" / job.target.relative_to(BUILD).with_suffix("")
     room.mkdir(parents=True)
     variables = kernel.environment(room, FONTS, named_by_the_book().get("variables", []))
-    os.environ.clear()
+    os.environ.clear()  # Jupyter's side of the kernel reads some too
     os.environ.update(variables)
     kept = {"hash": key(chapter), "versions": versions()}
     notebook = chapter.notebook()
@@ -194,7 +194,7 @@ def _executed(job: Job) -> Outcome:
         notebook = parameterize_notebook(notebook, job.changed, kernel_name="python3", language="python")
     began, error = time.monotonic(), None
     try:
-        kernel.execute(notebook, room, lines)
+        kernel.execute(notebook, room, lines, variables)
     except kernel.Ended as ended:
         error = str(ended)
     kept["seconds"] = round(time.monotonic() - began, 1)

@@ -76,8 +76,10 @@ class Client(NotebookClient):
         return max(1, math.ceil(self.deadline - time.monotonic()))
 
 
-def execute(notebook: NotebookNode, room: Path, lines: dict[str, int]) -> None:
-    """Run every cell of the notebook, in place, in the folder `room`; `lines`: by its id, the line of each cell.
+def execute(notebook: NotebookNode, room: Path, lines: dict[str, int], variables: dict[str, str]) -> None:
+    """Run every cell of the notebook, in place, in the folder `room`, in a kernel of these environment variables.
+
+    `lines`: by its id, the line of each cell.
 
     An Ended names the cell that raised, ended the kernel, wrote to stderr, or took more than the settings allow.
     """
@@ -90,7 +92,7 @@ def execute(notebook: NotebookNode, room: Path, lines: dict[str, int]) -> None:
     cell = process = None
     try:
         with (room / "stderr").open("wb") as stderr:  # notes about its sockets, and why it did not start
-            client.start_new_kernel(cwd=str(room), stderr=stderr, preexec_fn=_end_with_maker)
+            client.start_new_kernel(cwd=str(room), env=variables, stderr=stderr, preexec_fn=_end_with_maker)
         process = manager.provisioner.process
         client.start_new_kernel_client()
         for index, cell in enumerate(notebook.cells):
