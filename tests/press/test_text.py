@@ -76,7 +76,8 @@ def test_a_cell_of_colons_is_told_before_anything_runs(page):
 def test_front_matter_tags_and_metadata_are_read(page):
     chapter = page(
         FRONT
-        + "\n# A page\n\n```{code-cell} python3\n:tags: [parameters]\n\nx = y = 1\na, b = 2, 3\nc = -4\ne: float = 2 * 3\ng: int = 7\n```\n"
+        + "\n# A page\n\n```{code-cell} python3\n:tags: [parameters]\n\nx = y = 1\na, b = 2, 3\n"
+        + "c = -4\ne: float = 2 * 3\ng: int = 7\n```\n"
         + "\n```{code-cell} python3\n---\nmystnb:\n  figure: {name: fig-a}\n---\nz = 1\n```\n"
     )
     assert chapter.front["data"] == "some:where"
