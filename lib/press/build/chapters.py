@@ -1,6 +1,7 @@
 """Chapters: what stands in their text, where they are in the book, and what their last good run left."""
 
 import ast
+import contextlib
 import functools
 import json
 import re
@@ -169,8 +170,14 @@ def checked(chapter: Chapter) -> list[tuple[int, str | None]]:
     return sorted(checks + [place for place in ids("claims.not_measured") if place[1] not in known], key=lambda c: c[0])
 
 
-def parameters(chapter: Chapter) -> list[str]:
-    """The names that the chapter's cell tagged `parameters` assigns."""
-    tagged = [cell.source for cell in chapter.code if "parameters" in cell.tags]
-    names = [node for node in ast.walk(ast.parse("\n".join(tagged))) if isinstance(node, ast.Name)]
-    return [node.id for node in names if isinstance(node.ctx, ast.Store)]
+def parameters(chapter: Chapter) -> dict:
+    """The names that the chapter's cell tagged `parameters` assigns, and to what; `...` where that is computed."""
+    tree = ast.parse("\n".join(cell.source for cell in chapter.code if "parameters" in cell.tags))
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    found = {node.id: ... for node in names if isinstance(node.ctx, ast.Store)}
+    for node in tree.body:
+        targets = getattr(node, "targets", None) or [getattr(node, "target", None)]
+        if isinstance(targets[0], ast.Name) and len(targets) == 1:
+            with contextlib.suppress(ValueError):
+                found[targets[0].id] = ast.literal_eval(getattr(node, "value", None))
+    return found
