@@ -26,7 +26,7 @@ from rich.table import Table
 from press import ROOT, settings
 from press.build.chapters import BUILD, Chapter, checked, find, parameters, records
 from press.build.faults import call_faults, ledger_faults
-from press.build.staleness import is_current, key, named_by_the_book, resolve, versions
+from press.build.staleness import data, is_current, key, named_by_the_book, resolve, versions
 
 CONSOLE = Console(highlight=False)
 Outcome = tuple[str | None, float | str, list[dict]]  # the error, the seconds, the records of claims
@@ -190,6 +190,8 @@ def longest_first(jobs: list[Job]) -> list[Job]:
 
 def run(jobs: list[Job]) -> dict[Job, Outcome]:
     """Do the jobs, as many at once as there are cores, longest first: what came of each."""
+    for job in jobs:
+        data(job.chapter)  # what it refuses is told before any chapter runs
     if jobs and (named := named_by_the_book().get("prepare")):
         resolve(named, "pyproject.toml: [tool.press] prepare")
     context, waiting, running, done = multiprocessing.get_context("spawn"), longest_first(jobs), {}, {}
