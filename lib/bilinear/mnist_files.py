@@ -220,7 +220,7 @@ def _download(mirror: str, name: str, show: bool = False) -> bytes:
     from pooch import HTTPDownloader  # its import takes longer than all checksums
 
     sink = _Sink(name, show)
-    options = {"timeout": (CONNECT, 10), "headers": {"Accept-Encoding": "identity"}, "chunk_size": 1 << 16}
+    options = {"timeout": (CONNECT, 10), "headers": {"Accept-Encoding": "identity"}, "chunk_size": 1 << 14}
     HTTPDownloader(**options)(mirror + name, sink, None)
     if fault := _fault(name, sink.getvalue()):
         raise ValueError(fault)
