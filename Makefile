@@ -11,7 +11,8 @@ help: ## show these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
 	@echo "  PYTHON=… chooses the interpreter of a new .venv (3.11 or newer); now: $(PYTHON)"
 
-book: setup ## run what is stale and publish the book in _build/html
+book: setup ## fetch MNIST once, run what is stale and publish the book in _build/html; OFFLINE=1 fetches nothing
+	@$(PY) -m bilinear.mnist_files
 	@$(PY) -m press build
 
 test: EXTRAS = book test sweeps

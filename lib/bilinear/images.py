@@ -1,6 +1,6 @@
 """Handwritten digits as a teacher's tokens: scikit-learn's bundled ones, and MNIST where it is at hand.
 
-MNIST is never downloaded unasked; `python -m bilinear.images fetch mnist` does it. With `mnist_files`, which knows
+`make book` fetches MNIST once, and `python -m bilinear.images fetch mnist` at any time. With `mnist_files`, which knows
 where it lies, this is the only module here that reads files.
 
 An image is cut into square patches, one token each. Tokens are ordered by pooling cell: first the patches of the
@@ -40,8 +40,8 @@ def mnist(size: int) -> tuple[Tensor, Tensor]:
     """MNIST as published: (images n × size × size, labels n), n = 70 000, the 60 000 for training first.
 
     The 28 × 28 originals are resized and standardised as in `digits`. They lie where MNIST_DIR says, else in the user's
-    cache. Raises ValueError for a size below 14, where whole pixels would be skipped, and for a file whose checksum is
-    wrong; FileNotFoundError, with the command that fetches them, where files are missing.
+    cache. Raises ValueError for a size below 14, where whole pixels would be skipped, and for a file that is not the
+    published one; FileNotFoundError, with the command that fetches them, where files are missing.
     Source: Y. LeCun, C. Cortes and C. Burges.
     """
     size = checks.integer("size", size, 14)
@@ -56,9 +56,9 @@ def mnist(size: int) -> tuple[Tensor, Tensor]:
 def at_hand() -> str:
     """The digits that a page can show: "mnist" where its files are there, else "digits", the bundled ones.
 
-    Raises as `mnist` where MNIST_DIR is set or some of the files are there, and they are not right and complete.
+    Raises as `mnist` where MNIST_DIR is set and the files are not complete, and where one is not the published one.
     """
-    return "mnist" if mnist_files.at_hand() else "digits"
+    return "mnist" if mnist_files.checksums() else "digits"
 
 
 def _idx(data: bytes) -> Tensor:
@@ -118,3 +118,5 @@ if __name__ == "__main__":
         print(f"MNIST is in {mnist_files.fetch()}")
     except (OSError, ValueError) as error:
         sys.exit(f"MNIST was not fetched: {error}")
+    except KeyboardInterrupt:
+        sys.exit(mnist_files.ENDED)

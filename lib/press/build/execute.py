@@ -27,7 +27,7 @@ from rich.table import Table
 from press import ROOT, settings
 from press.build.chapters import BUILD, Chapter, checked, find, parameters, records
 from press.build.faults import call_faults, ledger_faults
-from press.build.staleness import is_current, key, named_by_the_book, resolve, versions
+from press.build.staleness import data, is_current, key, named_by_the_book, resolve, versions
 
 CONSOLE = Console(highlight=False)
 FONTS = BUILD / "fonts"  # what matplotlib found out about the fonts of this machine
@@ -176,7 +176,7 @@ def _execute(job: Job, outcome: Connection) -> None:
 
 def _executed(job: Job) -> Outcome:
     """Run one chapter and put its notebook in place: the error, the seconds, the records of claims."""
-    from papermill.translators import translate_parameters
+    import papermill
 
     from press.build import kernel
 
@@ -189,17 +189,18 @@ def _executed(job: Job) -> Outcome:
     kept = {"hash": key(chapter), "versions": versions()}
     notebook = chapter.notebook()
     lines = dict(zip((cell.id for cell in notebook.cells), notebook.metadata["source_map"], strict=True))
-    if job.changed:
-        source = translate_parameters("python3", "python", job.changed, "Parameters")
-        cell = nbformat.v4.new_code_cell(source, id="parameters", metadata={"tags": ["injected-parameters"]})
-        tagged = [i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])]
-        notebook.cells.insert(tagged[0] + 1, cell)
+    nbformat.write(notebook, room / "in.ipynb")
     began, error = time.monotonic(), None
+    options = {"engine_name": kernel.ENGINE, "kernel_name": "python3", "progress_bar": False}
     try:
-        kernel.execute(notebook, room, lines, variables)
+        files = room / "in.ipynb", room / "out.ipynb"
+        papermill.execute_notebook(*files, job.changed, **options, room=room, lines=lines, variables=variables)
     except kernel.Ended as ended:
         error = str(ended)
+    except papermill.PapermillExecutionError:
+        pass  # of a cell that is tagged to raise; any other has ended the run
     kept["seconds"] = round(time.monotonic() - began, 1)
+    notebook = nbformat.read(room / "out.ipynb", as_version=4)
 
     found = records(notebook)
     if not error and (missing := left_out(chapter, found)):
@@ -233,6 +234,8 @@ def run(jobs: list[Job]) -> dict[Job, Outcome]:
     """Do the jobs, as many at once as there are cores, longest first: what came of each."""
     from press.build.kernel import ending, find_fonts  # takes long
 
+    for job in jobs:
+        data(job.chapter)  # what it refuses is told before any chapter runs
     if jobs:
         find_fonts(FONTS)
         if named := named_by_the_book().get("prepare"):

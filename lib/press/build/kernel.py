@@ -18,8 +18,11 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 from nbformat import NotebookNode
+from papermill.engines import Engine, papermill_engines
 
 from press import settings
+
+ENGINE = "press"  # as papermill knows it
 
 PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 CAUSES = {signal.SIGKILL: "memory may have run out", signal.SIGSEGV: "compiled code crashed"}
@@ -72,6 +75,17 @@ class Client(NotebookClient):
 
     def _get_timeout(self, cell) -> int:
         return max(1, math.ceil(self.deadline - time.monotonic()))
+
+
+class Papermill(Engine):
+    """How papermill runs a notebook here."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name, room, lines, variables, **_):
+        execute(nb_man.nb, room, lines, variables)
+
+
+papermill_engines.register(ENGINE, Papermill)
 
 
 def execute(notebook: NotebookNode, room: Path, lines: dict[str, int], variables: dict[str, str]) -> None:
