@@ -3,14 +3,40 @@
 … seeds: every claim at every seed. … export: for Binder.
 """
 
-import argparse
+import os
+import signal
 import sys
-from pathlib import Path
 
-from press.build import execute, export, publish, seeds
+from press import settings
+
+
+def start_afresh() -> None:
+    """Where Python's own variables could change what is imported, or how: start again without them, in their place."""
+    names = [name for name in os.environ if name.startswith("PYTHON") and name not in settings.PASSED]
+    if {name: os.environ[name] for name in names} != settings.PYTHON:
+        others = {name: value for name, value in os.environ.items() if name not in names}
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # Ctrl-C waits until the new start can tell of it
+        os.execve(sys.executable, [sys.executable, "-m", "press", *sys.argv[1:]], others | settings.PYTHON)
+
+
+def leave(*_) -> None:
+    """Ctrl-C while modules are loaded: nothing has begun."""
+    os.write(2, b"press: ended by Ctrl-C. Nothing had begun\n")
+    os._exit(130)
 
 
 def main() -> int:
+    start_afresh()
+    usual = signal.getsignal(signal.SIGINT)
+    if usual == signal.default_int_handler:
+        signal.signal(signal.SIGINT, leave)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    import argparse
+    from pathlib import Path
+
+    from press.build import execute, export, publish, seeds
+
+    signal.signal(signal.SIGINT, usual)
     parser = argparse.ArgumentParser(prog="python -m press", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("build", help="execute the stale chapters and publish the book in _build/html")
@@ -37,6 +63,7 @@ def main() -> int:
             case "export":
                 export.export(options.folder)
     except KeyboardInterrupt as ended:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough
         print(f"press: ended by Ctrl-C. {ended}", file=sys.stderr)
         return 130
     except (OSError, ValueError, SyntaxError) as error:

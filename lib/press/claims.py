@@ -6,8 +6,9 @@ Where a run lacks what a claim needs, `not_measured` takes the place of its `che
 `require` states the range of parameters that a chapter holds for.
 """
 
+import importlib.metadata
 import inspect
-import math
+import os
 import re
 from dataclasses import asdict, dataclass, field
 from numbers import Real
@@ -15,8 +16,9 @@ from numbers import Real
 from IPython import get_ipython
 from IPython.display import display
 
-from press import ledger
+from press import ROOT, ledger, settings
 from press.ledger import LEDGER, Claim, target
+from press.numbers import plain
 from press.site import cards
 
 CONTROL_FACTOR = 3  # a control must miss by this many tolerances
@@ -58,6 +60,10 @@ def require(condition, text: str) -> None:
         raise ValueError(f"this chapter holds where {text}" + (f"; here {here}" if here else ""))
 
 
+def is_text(value) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
 _records: list[Record] = []
 
 
@@ -85,8 +91,9 @@ def not_measured(id: str, reason: str) -> None:
     """
     record = Record(str(id), reason=reason)
     claim = _begin(record)
-    if not (isinstance(reason, str) and reason.strip()):
+    if not is_text(reason):
         record.problems.append("reason is missing: say what this run lacks")
+        record.reason = ""
     if not record.problems:
         record.verdict = "not measured"
     _show(record, claim)
@@ -103,6 +110,19 @@ def close() -> None:
     for record in records:
         if record.reason is not None:
             print(f"{record.id} is not measured: {record.reason}")
+    if odd := unlike_the_book():
+        print(f"unlike the book, so the last digits may differ: {', '.join(odd)}")
+
+
+def unlike_the_book() -> list[str]:
+    """The variables and versions that a number could depend on, where this run has others than the book."""
+    threads = [name for name in settings.ENVIRONMENT if name.endswith("_NUM_THREADS")]
+    odd = [f"{name} is not 1" for name in threads if os.environ.get(name) != "1"]
+    tried = (ROOT / "constraints.txt").read_text(encoding="utf-8") if (ROOT / "constraints.txt").exists() else ""
+    for name, version in re.findall(r"^(torch|numpy|scipy|numba)==(\S+)$", tried, re.M):
+        here = importlib.metadata.version(name)
+        odd += [f"{name} {here}, not {version}"] if here.partition("+")[0] != version else []
+    return odd
 
 
 def _begin(record: Record) -> Claim | None:
@@ -133,23 +153,22 @@ def _fill(record: Record, measured, tolerance, control) -> None:
 
     def number(name, value):
         try:
-            plain = value.item() if hasattr(value, "item") else value
-            if isinstance(plain, bool | str | bytes):
-                raise TypeError
-            value = float(plain)
-        except (TypeError, ValueError, RuntimeError, OverflowError):
-            shown = repr(value)
-            return problem(f"{name} is {shown if len(shown) < 80 else shown[:77] + '…'}, which is not one number")
-        return value if math.isfinite(value) else problem(f"{name} is {value}; it must be finite")
+            return float(plain(value))
+        except ValueError as error:
+            return problem(f"{name} {error}")
 
     record.measured = number("measured", measured)
     record.tolerance = number("tolerance", tolerance)
     if record.tolerance is not None and record.tolerance < 0:
         problem(f"tolerance is {record.tolerance:g}; it must be at least 0")
-    if not (isinstance(record.why, str) and record.why.strip()):
+    if not is_text(record.why):
         problem("why is missing: say where the tolerance comes from")
+        record.why = ""
+    if record.outside is not None and not is_text(record.outside):
+        problem("outside is not a text: name the hypothesis that this run does not meet")
+        record.outside = None
     match control:
-        case (str(broken), value) if broken.strip():
+        case (str(broken), value) if is_text(broken):
             record.control = (broken, number("control", value))
         case _:
             problem('control is missing: give control=("the broken hypothesis", value)')

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from IPython import get_ipython
 from IPython.display import display
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+# Whatever a matplotlibrc or MPLBACKEND says: matplotlib's defaults, then the book's style.
+plt.rcdefaults()
 plt.style.use(Path(__file__).with_suffix(".mplstyle"))
+plt.switch_backend("module://matplotlib_inline.backend_inline" if get_ipython() else "agg")
 FOREGROUND = "#010203"  # stands for the page's own text colour: `show` writes it as `currentColor`
 COLOURS = plt.rcParams["axes.prop_cycle"].by_key()["color"]
 MARKERS = "os^vDP"
@@ -79,9 +83,21 @@ def svg(fig: Figure, alt: str) -> str:
     )
 
 
+def is_empty(ax) -> bool:
+    """Whether lines, dots or heat maps are given to the axes, and none of their numbers is finite."""
+    given = [line.get_xydata() for line in ax.lines]
+    for artist in (*ax.collections, *ax.images):
+        values = artist.get_array()
+        given.append(artist.get_offsets() if values is None else np.ravel(values)[:, None])
+    rows = [np.isfinite(np.ma.filled(np.ma.asarray(rows, float), np.nan)).all(-1) for rows in given if np.size(rows)]
+    return bool(rows) and not any(row.any() for row in rows)
+
+
 def show(fig: Figure, *, alt: str) -> None:
     """Display `fig` and close it; `alt` says in a sentence what the reader would see in it."""
-    if len(alt.split()) < 5:
+    if not isinstance(alt, str) or len(alt.split()) < 5:
         raise ValueError(f"figures.show: alt={alt!r} is too short; say in five words or more what is seen")
+    if empty := [number for number, ax in enumerate(fig.axes, start=1) if is_empty(ax)]:
+        raise ValueError(f"figures.show: nothing finite is drawn in panel {empty[0]} of {len(fig.axes)}: {alt}")
     plt.close(fig)
     display({"text/html": svg(fig, alt), "text/plain": f"Figure: {alt}"}, raw=True)

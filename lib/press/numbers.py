@@ -4,25 +4,54 @@ import json
 import math
 from numbers import Integral
 
-import myst_nb
-
 from press import ROOT
 
 BENCH = "book/records/bench.json"
 
 
+def plain(value) -> int | float:
+    """One finite number as Python has it; a ValueError says what the value is instead.
+
+    A number, or an array or tensor that holds just one. Not a truth value, a text, a date or a masked entry.
+    """
+    kind, mask = getattr(getattr(value, "dtype", None), "kind", "f"), getattr(value, "mask", False)  # of numpy
+    try:
+        number = value.item() if hasattr(value, "item") else value
+        if isinstance(number, bool | str | bytes) or kind not in "iuf" or (mask and not callable(mask)):
+            raise TypeError
+        number = int(number) if isinstance(number, Integral) else float(number)
+        float(number)  # an integer may be too large
+    except Exception:  # whatever an odd value raises
+        raise ValueError(f"is {brief(value)}, which is not one number") from None
+    if not math.isfinite(number):
+        raise ValueError(f"is {number}; it must be finite")
+    return number
+
+
+def brief(value) -> str:
+    """A value in print, in at most 80 characters on a line."""
+    try:
+        shown = " ".join(repr(value).split())
+    except Exception:
+        shown = f"a {type(value).__name__}"
+    return shown if len(shown) < 80 else shown[:77] + "…"
+
+
 def glue(**values) -> None:
-    """Glue each value under its name, for `` {glue:text}`name:.2f` ``, and print it."""
+    """Glue each value under its name, for `` {glue:text}`name:.2f` ``, and print it.
+
+    A text, or one finite number; a ValueError names what is neither.
+    """
+    import myst_nb  # takes long
+
     for name, value in values.items():
-        if isinstance(value, str):
-            plain, shown = value, value
-        else:
-            plain = int(value) if isinstance(value, Integral) else float(value)
-            shown = f"{plain:,}" if isinstance(plain, int) else f"{plain:.6g}"
-            if not math.isfinite(plain):
-                raise ValueError(f"numbers.glue: {name} is {plain}; a glued number must be finite")
-        myst_nb.glue(name, plain, display=False)
-        print(f"{name} = {shown}")
+        try:
+            number = value if isinstance(value, str) else plain(value)
+        except ValueError as error:
+            raise ValueError(f"numbers.glue: {name} {error}") from None
+        myst_nb.glue(name, number, display=False)
+        form = {int: ",", float: ".6g"}.get(type(number), "")
+        print(f"{name} = {number:{form}}")
 
 
 def bench() -> dict:

@@ -162,12 +162,12 @@ def test_what_chapters_want_prepared_is_imported_once_and_before_them(book):
 
 def test_changed_parameters_run_aside(book):
     before, pages = book.executed(), book.site()
-    told = book.press("run", "book/paper/one.md", "-p", "count=[1, 2]", "-p", "rate=1.005")
+    told = book.press("run", "book/paper/one.md", "-p", "count=5", "-p", "rate=1.005")
     assert told.returncode == 0, told.stdout + told.stderr
     assert book.executed() == before
     assert book.site() == pages
     run = book.executed("runs")["paper/one"].decode()
-    assert "count = [1, 2]" in run
+    assert "count = 5" in run
     assert "slope = -1.005" in run
 
 
@@ -186,7 +186,8 @@ def test_an_error_before_the_parameters_is_told_at_its_line_and_a_chapter_named_
         (["one", "-p", "depth=3"], "paper/one has no parameter 'depth'; it has: rate, count"),
         (["two", "-p", "rate=3"], "paper/two has no parameter 'rate'; it has: none"),
         (["one", "-p", "rate"], "-p rate: give name=value"),
-        (["-p", "rate=2"], "and the chapter that it is for"),
+        (["one", "-p", "count={"], "-p count={: count in paper/one is an int such as 3"),
+        (["-p", "rate=2"], "give the chapter that it is for"),
         (["tow"], "'tow' names 0 chapters; choose: two"),
         (["e"], "'e' names 0 chapters"),
     ],

@@ -1,12 +1,14 @@
 """Claims: what passes, what is a miss, and that every kind of wrong use fails the chapter."""
 
+import json
 import math
 import re
 
 import numpy as np
 import pytest
+import torch
 
-from press import claims, ledger
+from press import claims, ledger, settings
 
 ROW = {
     "id": "row",
@@ -230,15 +232,74 @@ def test_a_wrong_row_names_file_id_and_field(write_ledger, text, told):
     assert told in str(raised.value)
 
 
-@pytest.mark.parametrize("odd", [True, "1.0", b"1", 10**400, [1.0], None], ids=lambda odd: type(odd).__name__)
+class Mute:
+    """What cannot even be printed."""
+
+    def __repr__(self):
+        raise KeyError("mute")
+
+
+ODD = [
+    True,
+    "1.0",
+    b"1",
+    10**400,
+    10**5000,
+    [1.0],
+    None,
+    1j,
+    Mute(),
+    np.True_,
+    np.timedelta64(-1),
+    np.datetime64("2026"),
+]
+ODD += [np.ma.masked, np.ma.array([1.0], mask=[True]), np.ones(2), torch.ones(2), torch.ones(1, device="meta")]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=lambda odd: type(odd).__name__)
 def test_what_is_no_number_is_a_miss_that_names_the_field(write_ledger, shown, odd):
     """And never an exception: `check` shows what is wrong and goes on."""
     claims.check("slope", odd, tolerance=0.1, why="a reason", control=CONTROL)
     with pytest.raises(AssertionError, match=r"slope: measured is .{1,80}, which is not one number"):
         claims.close()
+    for field in ("tolerance", "control"):
+        given = {"tolerance": 0.1, "control": CONTROL} | {field: odd if field == "tolerance" else ("broken", odd)}
+        claims.check("slope", 1.0, why="a reason", **given)
+        with pytest.raises(AssertionError, match=rf"slope: {field} is .{{1,80}}, which is not one number"):
+            claims.close()
     claims.check(["slope"], 1.0, tolerance=0.1, why="a reason", control=CONTROL)
     with pytest.raises(AssertionError, match=r"is not in book/claims\.toml"):
         claims.close()
+
+
+@pytest.mark.parametrize("odd", [5, True, "", " ", b"a reason", object(), ["a"]], ids=repr)
+def test_what_is_no_text_is_a_miss_that_names_the_field(write_ledger, shown, odd):
+    claims.check("slope", 1.0, tolerance=0.1, why="a reason", control=CONTROL, outside=odd)
+    claims.check("power", 1.0, tolerance=0.1, why=odd, control=CONTROL)
+    claims.not_measured("unmeasured", odd)
+    claims.check("other", 1.0, tolerance=0.1, why="a reason", control=(odd, 1.0))
+    with pytest.raises(AssertionError) as raised:
+        claims.close()
+    for told in ("slope: outside is not a text", "power: why is missing", "unmeasured: reason is", "other: control is"):
+        assert told in str(raised.value)
+    json.dumps([metadata for _, metadata in shown])
+
+
+def test_a_run_unlike_the_books_says_so(write_ledger, shown, monkeypatch, capsys, tmp_path):
+    for name, value in settings.ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(claims, "ROOT", tmp_path)
+    claims.close()
+    (tmp_path / "constraints.txt").write_text(f"numpy=={np.__version__}\nnumpy-groupies==1\nnetworkx==1\n")
+    claims.close()
+    assert capsys.readouterr().out == "", "as the book"
+    (tmp_path / "constraints.txt").write_text("numpy==1.0\n")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    claims.close()
+    told = (
+        f"unlike the book, so the last digits may differ: OMP_NUM_THREADS is not 1, numpy {np.__version__}, not 1.0\n"
+    )
+    assert capsys.readouterr().out == told
 
 
 K, D = 12, np.int64(36)

@@ -1,11 +1,15 @@
 """Figures and glued numbers: the same bytes, the page's colours, ids of their own, and no silent nonsense."""
 
 import math
+import os
 import re
+import subprocess
+import sys
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 
 from press import figures, numbers
 
@@ -56,7 +60,54 @@ def test_alternative_text_is_given_and_fallback_too(shown):
     assert shown[-1][0]["text/plain"] == 'Figure: Loss < 1 & "falls" to the right.'
 
 
-@pytest.mark.parametrize("alt", ["", "   ", "loss curve"])
+def nothing(ax, how: str) -> None:
+    bad = np.full((2, 2), math.nan)
+    match how:
+        case "lines":
+            ax.plot([0, 1], [math.nan, math.inf])
+            ax.plot([], [])
+        case "dots":
+            ax.scatter([0, 1], [math.nan, math.nan])
+        case "heat":
+            ax.pcolormesh(bad)
+        case "image":
+            ax.imshow(bad)
+        case "masked":
+            ax.pcolormesh(np.ma.masked_all((2, 2)))
+
+
+@pytest.mark.parametrize("how", ["lines", "dots", "heat", "image", "masked"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_panel_of_nothing_finite_is_refused(shown, how):
+    fig, (left, right) = plt.subplots(ncols=2)
+    left.plot([0, 1], [math.nan, 1])
+    nothing(right, how)
+    with pytest.raises(ValueError, match=r"nothing finite is drawn in panel 2 of 2: A line"):
+        figures.show(fig, alt=ALT)
+    right.plot([0, 1], [0, 1])
+    right.plot([], [])
+    shown_svg(shown, fig)
+
+
+def test_a_matplotlibrc_and_a_backend_of_the_user_count_for_nothing(tmp_path):
+    """In JupyterLab too, where they are the reader's."""
+    (tmp_path / "matplotlibrc").write_text(
+        "text.usetex: True\nlines.marker: o\nmathtext.fontset: stix\nfont.size: 20\n"
+    )
+    code = "import hashlib; from press import figures; import matplotlib.pyplot as plt\n"
+    code += "fig, ax = plt.subplots(); ax.plot([1, 2]); ax.set_title('$T$'); svg = figures.svg(fig, 'a b c d e')\n"
+    code += "print(plt.get_backend(), hashlib.sha256(svg.encode()).hexdigest())"
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MPL")}
+    habits = {"MPLCONFIGDIR": str(tmp_path), "MPLBACKEND": "module://nowhere"}
+    plain, odd = (
+        subprocess.run([sys.executable, "-c", code], env=own | more, capture_output=True, text=True, check=True).stdout
+        for more in ({}, habits)
+    )
+    assert odd == plain
+    assert plain.startswith("agg ")
+
+
+@pytest.mark.parametrize("alt", ["", "   ", "loss curve", None, 5, ["a", "b", "c", "d", "e"]])
 def test_no_or_too_short_alternative_text_is_refused(shown, alt):
     with pytest.raises(ValueError, match="alt="):
         figures.show(draw(), alt=alt)
@@ -98,8 +149,8 @@ def test_palette_reads_on_both_pages(colour, page):
     assert (light + 0.05) / (dark + 0.05) >= 3
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, np.float64("nan")])
-def test_glue_refuses_what_is_not_finite_by_name(value):
+@pytest.mark.parametrize("value", [math.nan, math.inf, np.float64("nan"), None, True, [1.0], np.ones(2), torch.ones(2)])
+def test_glue_refuses_what_is_no_finite_number_by_name(value):
     with pytest.raises(ValueError, match="slope is"):
         numbers.glue(slope=value)
 

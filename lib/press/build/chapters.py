@@ -1,6 +1,7 @@
 """Chapters: what stands in their text, where they are in the book, and what their last good run left."""
 
 import ast
+import contextlib
 import functools
 import json
 import re
@@ -169,8 +170,16 @@ def checked(chapter: Chapter) -> list[tuple[int, str | None]]:
     return sorted(checks + [place for place in ids("claims.not_measured") if place[1] not in known], key=lambda c: c[0])
 
 
-def parameters(chapter: Chapter) -> list[str]:
-    """The names that the chapter's cell tagged `parameters` assigns."""
+def parameters(chapter: Chapter) -> dict:
+    """The names that the chapter's cell tagged `parameters` assigns, and to what; `...` where that is computed."""
     tagged = [cell.source for cell in chapter.code if "parameters" in cell.tags]
-    names = [node for node in ast.walk(ast.parse("\n".join(tagged))) if isinstance(node, ast.Name)]
-    return [node.id for node in names if isinstance(node.ctx, ast.Store)]
+    found = {}
+    for node in ast.walk(ast.parse("\n".join(tagged))):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.setdefault(node.id, ...)
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Name):
+                    with contextlib.suppress(ValueError):
+                        found[target.id] = ast.literal_eval(node.value)
+    return found

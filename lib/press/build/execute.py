@@ -1,7 +1,8 @@
-"""Chapters executed by papermill, side by side, each in a process of its own; a notebook is put in place whole."""
+"""Chapters executed side by side, each in a process and a kernel of its own; a notebook is put in place whole."""
 
 import ast
 import difflib
+import math
 import multiprocessing
 import os
 import shutil
@@ -11,12 +12,12 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import nbformat
 import psutil
-import yaml
 from filelock import FileLock, Timeout
 from joblib import cpu_count
 from rich.console import Console
@@ -29,6 +30,7 @@ from press.build.faults import call_faults, ledger_faults
 from press.build.staleness import is_current, key, named_by_the_book, resolve, versions
 
 CONSOLE = Console(highlight=False)
+FONTS = BUILD / "fonts"  # what matplotlib found out about the fonts of this machine
 Outcome = tuple[str | None, float | str, list[dict]]  # the error, the seconds, the records of claims
 
 
@@ -51,10 +53,10 @@ class Job:
         return self.chapter.name + self.told
 
 
-def jobs(chapters: list[Chapter], changed: dict | None = None) -> list[Job]:
+def jobs(chapters: list[Chapter], given: list[str] = ()) -> list[Job]:
     """The chapters once each, as they are into _build/executed, with changed parameters into _build/runs."""
-    folder = "runs" if changed else "executed"
-    return [Job(chapter, changed or {}, chapter.path(folder), chapter.path("failed")) for chapter in chapters]
+    folder = "runs" if given else "executed"
+    return [Job(chapter, changes(chapter, given), chapter.path(folder), chapter.path("failed")) for chapter in chapters]
 
 
 def refuse(faults: list[str]) -> None:
@@ -75,31 +77,60 @@ def chosen(names: list[str]) -> list[Chapter]:
     return list(dict.fromkeys(found))
 
 
-def changes(chapters: list[Chapter], given: list[str]) -> dict:
-    """The changed parameters, each value a Python literal or else YAML; names that a chapter lacks are refused."""
-    changed = {}
+def changes(chapter: Chapter, given: list[str]) -> dict:
+    """The parameters changed by `name=value`, each of the kind of its default; a SystemExit names what is not."""
+    known, changed = parameters(chapter), {}
     for setting in given:
         name, equals, text = setting.partition("=")
-        if not (equals and chapters):
-            raise SystemExit(f"press: -p {setting}: give name=value, and the chapter that it is for")
-        for chapter in chapters:
-            if name not in (known := parameters(chapter)):
-                allowed = ", ".join(known) or "none"
-                raise SystemExit(f"press: {chapter.name} has no parameter '{name}'; it has: {allowed}")
+        if not equals:
+            raise SystemExit(f"press: -p {setting}: give name=value")
+        if name not in known:
+            allowed = ", ".join(known) or "none"
+            raise SystemExit(f"press: {chapter.name} has no parameter '{name}'; it has: {allowed}")
+        if name in changed:
+            raise SystemExit(f"press: -p {setting}: {name} is given twice")
         try:
-            changed[name] = ast.literal_eval(text)
-        except (ValueError, SyntaxError):
-            changed[name] = yaml.safe_load(text)
+            changed[name] = of_kind(known[name], text)
+        except (ValueError, SyntaxError, OverflowError, MemoryError, RecursionError):
+            default = repr(known[name])
+            kind = f"{'an' if type(known[name]) is int else 'a'} {type(known[name]).__name__} such as {default}"
+            raise SystemExit(f"press: -p {' '.join(setting.split())}: {name} in {chapter.name} is {kind}") from None
     return changed
+
+
+def of_kind(default, text: str):
+    """The value that a text means where `default` stands: a Python literal of its kind; for a string, the text itself.
+
+    A ValueError or SyntaxError where it is of another kind, empty, or not finite.
+    """
+    if not text.strip():
+        raise ValueError
+    if isinstance(default, str):
+        return ast.literal_eval(text) if text[0] in "'\"" else text
+    return like(default, ast.literal_eval(text.strip()))
+
+
+def like(default, value):
+    """`value`, if it is of the kind of `default`: integers pass as floats, a list or tuple has items of its kind."""
+    if isinstance(default, float) and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    if default is ... or default is None:  # a default that is computed, or none
+        return value
+    if type(value) is not type(default) or isinstance(default, float):
+        raise ValueError
+    if isinstance(default, list | tuple) and default:
+        item = next((item for item in default if isinstance(item, float)), default[0])
+        return type(default)(like(item, given) for given in value)
+    return value
 
 
 def run_chapters(names: list[str], given: list[str]) -> None:
     """Execute the chapters that are named, or the stale ones; with changed parameters into _build/runs."""
-    chapters = chosen(names)
-    changed = changes(chapters, given)
-    chapters = chapters or [chapter for chapter in find() if not is_current(chapter)]
+    if given and not names:
+        raise SystemExit(f"press: -p {given[0]}: give the chapter that it is for")
+    chapters = chosen(names) or [chapter for chapter in find() if not is_current(chapter)]
+    wanted = jobs(chapters, given)
     refuse(call_faults(chapters) + ledger_faults(chapters, whole=False))
-    wanted = jobs(chapters, changed)
     with lock():
         if not tell(run(wanted)):
             raise SystemExit(1)
@@ -133,33 +164,41 @@ def _end_with_parent() -> None:
 
 def _execute(job: Job, outcome: Connection) -> None:
     """Run one chapter and send what came of it."""
-    chapter = job.chapter
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # the kernel's notes about its sockets
-    os.environ.update(settings.ENVIRONMENT)
-    import papermill
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # what nbclient logs is told by the error
+    try:
+        outcome.send(_executed(job))
+    except Exception as failed:  # a full disk, a folder that is not to be written to
+        outcome.send((f"{type(failed).__name__}: {failed}", "", []))
 
+
+def _executed(job: Job) -> Outcome:
+    """Run one chapter and put its notebook in place: the error, the seconds, the records of claims."""
+    from papermill.parameterize import parameterize_notebook
+
+    from press.build import kernel
+
+    chapter = job.chapter
     room = BUILD / "partial" / job.target.relative_to(BUILD).with_suffix("")
     room.mkdir(parents=True)
+    variables = kernel.environment(room, FONTS, named_by_the_book().get("variables", []))
+    os.environ.clear()  # Jupyter's side of the kernel reads some too
+    os.environ.update(variables)
     kept = {"hash": key(chapter), "versions": versions()}
     notebook = chapter.notebook()
-    lines = notebook.metadata["source_map"]
-    nbformat.write(notebook, room / "in.ipynb")
+    lines = dict(zip((cell.id for cell in notebook.cells), notebook.metadata["source_map"], strict=True))
+    if job.changed:
+        notebook.metadata["papermill"] = {}
+        notebook = parameterize_notebook(notebook, job.changed, kernel_name="python3", language="python")
     began, error = time.monotonic(), None
     try:
-        options = {"progress_bar": False, "cwd": room}
-        papermill.execute_notebook(room / "in.ipynb", room / "out.ipynb", job.changed, **settings.PAPERMILL, **options)
-    except papermill.PapermillExecutionError as failed:
-        tagged = [i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])]
-        injected = bool(job.changed) and failed.cell_index > tagged[0]  # one cell more, after the parameters
-        line = lines[failed.cell_index - injected]
-        error = f"cell [{failed.exec_count}] at line {line}: {failed.ename}: {failed.evalue}"
-    except Exception as failed:
-        error = f"{type(failed).__name__}: {failed}"
+        kernel.execute(notebook, room, lines, variables)
+    except kernel.Ended as ended:
+        error = str(ended)
     kept["seconds"] = round(time.monotonic() - began, 1)
 
-    notebook = nbformat.read(room / ("out.ipynb" if (room / "out.ipynb").exists() else "in.ipynb"), as_version=4)
     found = records(notebook)
     if not error and (missing := left_out(chapter, found)):
         error = f"claims in the text that were not checked: {', '.join(missing)}"
@@ -174,7 +213,7 @@ def _execute(job: Job, outcome: Connection) -> None:
     if not error and not job.changed:
         job.failed.unlink(missing_ok=True)
     shutil.rmtree(room)
-    outcome.send((error, kept["seconds"], found))
+    return error, kept["seconds"], found
 
 
 def left_out(chapter: Chapter, found: list[dict]) -> list[str]:
@@ -190,8 +229,13 @@ def longest_first(jobs: list[Job]) -> list[Job]:
 
 def run(jobs: list[Job]) -> dict[Job, Outcome]:
     """Do the jobs, as many at once as there are cores, longest first: what came of each."""
-    if jobs and (named := named_by_the_book().get("prepare")):
-        resolve(named, "pyproject.toml: [tool.press] prepare")
+    from press.build.kernel import ending, find_fonts  # takes long
+
+    if jobs:
+        find_fonts(FONTS)
+        if named := named_by_the_book().get("prepare"):
+            resolve(named, "pyproject.toml: [tool.press] prepare")
+    resource_tracker.ensure_running()  # its start would end the block of Ctrl-C below
     context, waiting, running, done = multiprocessing.get_context("spawn"), longest_first(jobs), {}, {}
     columns = TextColumn("{task.description}"), BarColumn(), TextColumn("running {task.completed:.0f} s")
     with Progress(*columns, console=CONSOLE, transient=True, disable=not CONSOLE.is_terminal) as bars:
@@ -201,7 +245,9 @@ def run(jobs: list[Job]) -> dict[Job, Outcome]:
                     job = waiting.pop(0)
                     receiver, sender = context.Pipe(duplex=False)
                     process = context.Process(target=_execute, args=(job, sender))
+                    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the child is not to be interrupted
                     process.start()
+                    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
                     sender.close()
                     bar = bars.add_task(job.name, total=job.chapter.kept().get("seconds"))
                     running[job] = process, receiver, time.monotonic(), bar
@@ -215,9 +261,10 @@ def run(jobs: list[Job]) -> dict[Job, Outcome]:
                         continue
                     try:
                         done[job] = receiver.recv()
+                        process.join()
                     except EOFError:
-                        done[job] = "its process ended before the chapter did", "", []
-                    process.join()
+                        process.join()
+                        done[job] = f"its process died: {ending(process.exitcode)}", "", []
                     del running[job]
                     bars.remove_task(bar)
                     state = "failed" if done[job][0] else "done"
