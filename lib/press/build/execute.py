@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import json
 import math
 import multiprocessing
 import os
@@ -25,9 +26,9 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from press import ROOT, settings
-from press.build.chapters import BUILD, Chapter, checked, find, parameters, records
-from press.build.faults import call_faults, ledger_faults
-from press.build.staleness import is_current, key, named_by_the_book, resolve, versions
+from press.build.chapters import BUILD, Chapter, checked, find, parameters, records, seal
+from press.build.faults import call_faults, folder_faults, ledger_faults
+from press.build.staleness import is_current, key, named_by_the_book, parts, resolve
 
 CONSOLE = Console(highlight=False)
 FONTS = BUILD / "fonts"  # what matplotlib found out about the fonts of this machine
@@ -140,14 +141,19 @@ def run_chapters(names: list[str], given: list[str]) -> None:
 
 @contextmanager
 def lock():
-    """Keep a second build out while one is running."""
+    """Keep a second build out while one is running; what cannot be written to, or is full, is told before the work."""
+    refuse(folder_faults())
     BUILD.mkdir(exist_ok=True)
+    holder = BUILD / ".holder"
     try:
         with FileLock(BUILD / ".lock", blocking=False):
+            command = " ".join(["press", *sys.argv[1:]])
+            holder.write_text(f"process {os.getpid()}, since {time.strftime('%H:%M:%S')}: {command}")
             shutil.rmtree(BUILD / "partial", ignore_errors=True)
             yield
     except Timeout:
-        raise SystemExit("press: another build of this book is running; wait for it to end") from None
+        who = holder.read_text() if holder.exists() else "it has just begun"
+        raise SystemExit(f"press: another build of this book is running ({who}); wait for it to end") from None
 
 
 def _end_children() -> None:
@@ -186,7 +192,7 @@ def _executed(job: Job) -> Outcome:
     variables = kernel.environment(room, FONTS, named_by_the_book().get("variables", []))
     os.environ.clear()  # Jupyter's side of the kernel reads some too
     os.environ.update(variables)
-    kept = {"hash": key(chapter), "versions": versions()}
+    kept = {"hash": key(chapter)} | parts(chapter)
     notebook = chapter.notebook()
     lines = dict(zip((cell.id for cell in notebook.cells), notebook.metadata["source_map"], strict=True))
     if job.changed:
@@ -206,6 +212,7 @@ def _executed(job: Job) -> Outcome:
         for name in settings.STRIPPED:
             part.metadata.pop(name, None)
     notebook.metadata["press"] = kept | ({"error": error} if error else {})
+    notebook.metadata["press"]["seal"] = seal(json.loads(nbformat.writes(notebook)))
     nbformat.write(notebook, room / "done.ipynb")
     target = job.failed if error else job.target
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 
 from press.build.chapters import Chapter, find
 from press.build.export import buttons
-from press.build.publish import about, published
+from press.build.publish import published
 from press.build.staleness import is_current
 from press.site.boards import ClaimRole, Concordance, Scoreboard
 from press.site.cards import render
@@ -89,7 +89,6 @@ def finish_page(app, pagename: str, templatename: str, context: dict, doctree) -
         "footer.html",
         notebook=context["pathto"]("_sources/" + notebook, 1),
         places=buttons(repository, chapter.name) if repository else {},
-        time=about(kept["seconds"]),
         versions=kept["versions"],
         hash=kept["hash"],
     )
