@@ -8,8 +8,8 @@ import pytest
 from bs4 import BeautifulSoup
 
 from press.build import audit
-from press.build.execute import Job, longest_first
 from press.build.chapters import seal
+from press.build.execute import Job, longest_first
 from press.claims import Record
 from press.ledger import Claim
 from press.site import cards, policy
