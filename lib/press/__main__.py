@@ -6,8 +6,9 @@
 import os
 import signal
 import sys
+from pathlib import Path
 
-from press import settings
+from press import ROOT, settings
 
 
 def start_afresh() -> None:
@@ -19,6 +20,14 @@ def start_afresh() -> None:
         os.execve(sys.executable, [sys.executable, "-m", "press", *sys.argv[1:]], others | settings.PYTHON)
 
 
+def refuse_elsewhere() -> None:
+    """One environment, two checkouts: the one that is installed must be the one where this is called."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "lib/press/__main__.py").is_file() and folder != ROOT:
+            raise SystemExit(f"press: {folder} is another checkout than {ROOT}, which this environment would build")
+
+
 def leave(*_) -> None:
     """Ctrl-C while modules are loaded: nothing has begun."""
     os.write(2, b"press: ended by Ctrl-C. Nothing had begun\n")
@@ -26,13 +35,13 @@ def leave(*_) -> None:
 
 
 def main() -> int:
+    refuse_elsewhere()
     start_afresh()
     usual = signal.getsignal(signal.SIGINT)
     if usual == signal.default_int_handler:
         signal.signal(signal.SIGINT, leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     import argparse
-    from pathlib import Path
 
     from press.build import doctor, execute, export, publish, seeds
 

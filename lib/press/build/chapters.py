@@ -18,6 +18,7 @@ from press import ROOT
 from press.claims import Record
 
 BUILD = ROOT / "_build"
+LEFT = ("~", ".ipynb", ".pyc", ".bak", ".orig", ".rej", ".tmp", ".swp", ".swo", "thumbs.db", "desktop.ini")
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,10 @@ def records(notebook: dict) -> list[dict]:
 
 
 def is_part_of_book(path: Path) -> bool:
-    """Not what editors and systems leave behind: dot files, `.ipynb_checkpoints`, `x.md~`, compiled Python."""
+    """Not what editors and systems leave: dot files, checkpoints, `x.md~`, a notebook of a text, compiled Python."""
     parts = path.relative_to(ROOT).parts
-    hidden = any(part.startswith(".") or part == "__pycache__" or part.endswith(".egg-info") for part in parts)
-    return path.is_file() and not hidden and not path.name.endswith("~")
+    hidden = any(part.startswith((".", "#")) or part == "__pycache__" or part.endswith(".egg-info") for part in parts)
+    return path.is_file() and not hidden and not path.name.lower().endswith(LEFT)
 
 
 @functools.cache

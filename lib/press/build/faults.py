@@ -11,6 +11,7 @@ from press.build.chapters import BUILD, Chapter, calls, checked, find, is_part_o
 
 ROOM = 50_000_000  # bytes: what a build needs of its disk at the least
 WRITTEN = ("executed", "failed", "partial", "next", "previous", "preview")
+ODD = re.compile(r'["<>\\#?%*|:\x00-\x1f]')  # what an address, or the theme, reads otherwise
 CELL = re.compile(r"^\s*(`{3,}|:{3,})\s*\{code-cell\}", re.M)
 NEEDED = {"claims.check": ("tolerance", "why", "control"), "figures.show": ("alt",)}
 
@@ -28,7 +29,7 @@ def call_faults(chapters: list[Chapter]) -> list[str]:
         f"{chapter.place}:{cell.first}: the figure {figure['name']} has no caption"
         for chapter in chapters
         for cell in chapter.code
-        if (figure := cell.metadata.get("mystnb", {}).get("figure", {})) and figure.keys() == {"name"}
+        if "name" in (figure := cell.metadata.get("mystnb", {}).get("figure", {})) and not figure.get("caption")
     ]
     return [*unfenced, *mute] + [
         f"{chapter.place}:{line}: {name} without {needed}"
@@ -65,7 +66,7 @@ def ledger_faults(chapters: list[Chapter], whole: bool = True) -> list[str]:
 
 
 def book_faults() -> list[str]:
-    """Pages that are named and missing, and pages whose code would not be run."""
+    """Pages that are named and missing, pages whose code would not be run, and links that cannot be followed, odd names."""
     pages, known = toc(), {chapter.place for chapter in find()}
     lost = [f"_toc.yml: {page} is named, and there is no {page}.md" for page in pages if not is_page(page)]
     unread = [
@@ -73,7 +74,13 @@ def book_faults() -> list[str]:
         for page in pages
         if is_page(page) and f"{page}.md" not in known and CELL.search(read_text(ROOT / f"{page}.md"))
     ]
-    return lost + unread
+    links = [
+        f"{place.relative_to(ROOT)}: a link that leads to no file; delete it"
+        for place in sorted((ROOT / "book").rglob("*"))
+        if place.is_symlink() and not place.is_file() and not place.name.startswith((".", "#"))
+    ]
+    named = [f"{page}.md: a page's name cannot hold {odd[0]}" for page in pages if (odd := ODD.search(page))]
+    return lost + unread + links + named
 
 
 def is_page(page: str) -> bool:

@@ -24,6 +24,7 @@ from press.claims import Record
 from press.site import cards
 
 HTML, NEXT, PREVIOUS, PREVIEW = (BUILD / folder for folder in ("html", "next", "previous", "preview"))
+TELLING = "WARNING|ERROR|CRITICAL"
 KEPT = "_build/html is still the last good book"
 
 
@@ -131,15 +132,19 @@ def inputs() -> dict[str, str]:
 
 def sphinx(target: Path, *options: str) -> subprocess.CompletedProcess:
     """Make pages by Jupyter Book in `target`, and keep what it says."""
-    start = "import press.build; from jupyter_book.cli.main import main; main()"
-    command = [sys.executable, "-c", start, "build", *options, "--path-output", str(target), str(ROOT)]
+    command = [sys.executable, "-m", "press.site.make", "build", *options, "--path-output", str(target), str(ROOT)]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
 
 
 def telling(told: subprocess.CompletedProcess) -> list[str]:
     """Of what Jupyter Book said, the lines that tell what is wrong."""
     lines = re.sub(r"\x1b\[[\d;]*m", "", told.stdout + told.stderr).splitlines()  # no colours
-    return [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-20:]
+    if full := [line for line in lines if "No space left on device" in line]:
+        return [f"the disk is full: {full[-1].strip()}"]
+    found = [line for line in lines if line.startswith("ERROR: ")] + [
+        line for line in lines if re.search(TELLING, line)
+    ]
+    return list(dict.fromkeys(found)) or lines[-20:]
 
 
 def publish() -> None:
