@@ -34,8 +34,9 @@ def words(told) -> str:
 
 @pytest.fixture
 def drawn(book):
-    """The small book, with a seed in its first chapter."""
+    """The small book, with a seed in its first chapter, and variables that it says it reads."""
     book.change(ONE, "count = 3", "seed = 3")
+    book.change("pyproject.toml", "variables = [", 'variables = ["BROKEN", "SLOW", ')
     return book
 
 

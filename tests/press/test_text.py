@@ -76,14 +76,16 @@ def test_a_cell_of_colons_is_told_before_anything_runs(page):
 def test_front_matter_tags_and_metadata_are_read(page):
     chapter = page(
         FRONT
-        + "\n# A page\n\n```{code-cell} python3\n:tags: [parameters]\n\nx = y = 1\na, b = 2, 3\n```\n"
+        + "\n# A page\n\n```{code-cell} python3\n:tags: [parameters]\n\nx = y = 1\na, b = 2, 3\n"
+        + "c = -4\ne: float = 2 * 3\ng: int = 7\n```\n"
         + "\n```{code-cell} python3\n---\nmystnb:\n  figure: {name: fig-a}\n---\nz = 1\n```\n"
     )
     assert chapter.front["data"] == "some:where"
     assert [cell.tags for cell in chapter.code] == [["parameters"], []]
     assert chapter.code[1].metadata["mystnb"]["figure"] == {"name": "fig-a"}
-    assert chapters.parameters(chapter) == ["x", "y", "a", "b"]
-    assert [cell.first for cell in chapter.cells] == [9, 14, 23]
+    computed = dict.fromkeys(["x", "y", "a", "b", "e"], ...)
+    assert chapters.parameters(chapter) == computed | {"c": -4, "g": 7}
+    assert [cell.first for cell in chapter.cells] == [9, 14, 26]
     assert pickle.loads(pickle.dumps(chapter)) == chapter
 
 

@@ -203,14 +203,12 @@ def checked(chapter: Chapter) -> list[tuple[int, str | None]]:
 
 def parameters(chapter: Chapter) -> dict:
     """The names that the chapter's cell tagged `parameters` assigns, and to what; `...` where that is computed."""
-    tagged = [cell.source for cell in chapter.code if "parameters" in cell.tags]
-    found = {}
-    for node in ast.walk(ast.parse("\n".join(tagged))):
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.setdefault(node.id, ...)
-        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
-            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
-                if isinstance(target, ast.Name):
-                    with contextlib.suppress(ValueError):
-                        found[target.id] = ast.literal_eval(node.value)
+    tree = ast.parse("\n".join(cell.source for cell in chapter.code if "parameters" in cell.tags))
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    found = {node.id: ... for node in names if isinstance(node.ctx, ast.Store)}
+    for node in tree.body:
+        targets = getattr(node, "targets", None) or [getattr(node, "target", None)]
+        if isinstance(targets[0], ast.Name) and len(targets) == 1:
+            with contextlib.suppress(ValueError):
+                found[targets[0].id] = ast.literal_eval(getattr(node, "value", None))
     return found

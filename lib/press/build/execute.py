@@ -182,7 +182,7 @@ def _execute(job: Job, outcome: Connection) -> None:
 
 def _executed(job: Job) -> Outcome:
     """Run one chapter and put its notebook in place: the error, the seconds, the records of claims."""
-    from papermill.parameterize import parameterize_notebook
+    from papermill.translators import translate_parameters
 
     from press.build import kernel
 
@@ -196,8 +196,10 @@ def _executed(job: Job) -> Outcome:
     notebook = chapter.notebook()
     lines = dict(zip((cell.id for cell in notebook.cells), notebook.metadata["source_map"], strict=True))
     if job.changed:
-        notebook.metadata["papermill"] = {}
-        notebook = parameterize_notebook(notebook, job.changed, kernel_name="python3", language="python")
+        source = translate_parameters("python3", "python", job.changed, "Parameters")
+        cell = nbformat.v4.new_code_cell(source, id="parameters", metadata={"tags": ["injected-parameters"]})
+        tagged = [i for i, cell in enumerate(notebook.cells) if "parameters" in cell.metadata.get("tags", [])]
+        notebook.cells.insert(tagged[0] + 1, cell)
     began, error = time.monotonic(), None
     try:
         kernel.execute(notebook, room, lines, variables)

@@ -54,11 +54,9 @@ def ending(status: int | None) -> str:
     """How a process ended, in words, with the likely cause."""
     if status is None:
         return "it no longer answers"
-    number = -status if status < 0 else status - 128  # a shell adds 128
-    if number in set(signal.Signals):
-        told = f"it was ended by {signal.Signals(number).name}" if status < 0 else f"it ended with status {status}"
-        return told + (f": {CAUSES[number]}" if number in CAUSES else "")
-    return f"it ended with status {status}: a call such as os._exit"
+    told = f"it was ended by {signal.Signals(-status).name}" if status < 0 else f"it ended with status {status}"
+    cause = CAUSES.get(-status if status < 0 else status - 128, "")  # a shell adds 128
+    return told + (f": {cause}" if cause else "" if status < 0 else ": a call such as os._exit")
 
 
 class Client(NotebookClient):
@@ -80,7 +78,6 @@ def execute(notebook: NotebookNode, room: Path, lines: dict[str, int], variables
     """Run every cell of the notebook, in place, in the folder `room`, in a kernel of these environment variables.
 
     `lines`: by its id, the line of each cell.
-
     An Ended names the cell that raised, ended the kernel, wrote to stderr, or took more than the settings allow.
     """
     own = KernelSpecManager(kernel_dirs=[])  # there is left the kernel of this interpreter
@@ -104,8 +101,8 @@ def execute(notebook: NotebookNode, room: Path, lines: dict[str, int], variables
         info = client.wait_for_reply(client.kc.kernel_info())  # it still answers
         notebook.metadata["language_info"] = info["content"]["language_info"]
         for cell in notebook.cells:
-            skipped = not cell.source.strip() or "skip-execution" in cell.metadata.get("tags", ())
-            if cell.cell_type == "code" and not skipped and cell.execution_count is None:
+            wanted = cell.source.strip() and "skip-execution" not in cell.metadata.get("tags", ())
+            if cell.cell_type == "code" and wanted and cell.execution_count is None:
                 raise Ended("did not run")
         client.shutdown_kernel = "graceful"
     except Exception as error:
@@ -150,21 +147,14 @@ def _end_with_maker() -> None:
 
 def coalesce(cell: NotebookNode) -> None:
     """One output for each stream of the cell; of a line that is written over, what is left. In linear time."""
-    streams, outputs = {}, []
+    streams = {}
     for output in cell.get("outputs", ()):
-        if output.output_type != "stream":
-            outputs.append(output)
-        elif output.name in streams:
-            streams[output.name].append(output.text)
-        else:
-            streams[output.name] = [output.text]
-            outputs.append(output)
-    for output in outputs:
         if output.output_type == "stream":
-            text = "".join(streams[output.name])
-            output.text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
-    if "outputs" in cell:
-        cell.outputs = outputs
+            streams.setdefault(output.name, (output, []))[1].append(output.text)
+    for output, texts in streams.values():
+        output.text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in "".join(texts).split("\n"))
+    if streams:
+        cell.outputs = [o for o in cell.outputs if o.output_type != "stream" or o is streams[o.name][0]]
 
 
 def cut(text: str) -> str:
