@@ -66,7 +66,7 @@ def ledger_faults(chapters: list[Chapter], whole: bool = True) -> list[str]:
 
 
 def book_faults() -> list[str]:
-    """Pages that are named and missing, pages whose code would not be run, and links that cannot be followed, odd names."""
+    """Pages that are missing, whose code would not be run, or of odd names; links that cannot be followed."""
     pages, known = toc(), {chapter.place for chapter in find()}
     lost = [f"_toc.yml: {page} is named, and there is no {page}.md" for page in pages if not is_page(page)]
     unread = [

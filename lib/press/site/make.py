@@ -14,8 +14,6 @@ def place(error: BaseException) -> str:
         page = known.get("docname", page)
         if spot := getattr(known.get("token"), "map", None):  # of the Markdown parser
             line = spot[0] + 1
-        if isinstance(number := getattr(known.get("self"), "lineno", None), int):  # of a role or a directive
-            line = number
     return f"{page}.md" + (f":{line}" if line else "") if page else "the book"
 
 
