@@ -28,7 +28,7 @@ grid: setup ## run every chapter over the ranges of its parameters (about an hou
 	@$(PY) -m pytest -m grid tests/book/test_parameters.py
 
 lab: setup ## open the chapters as notebooks in JupyterLab
-	@JUPYTER_CONFIG_PATH=$(CURDIR)/.jupyter $(PY) -m jupyterlab
+	@JUPYTER_CONFIG_PATH="$$PWD/.jupyter" $(PY) -m jupyterlab
 
 bench: EXTRAS = bench
 bench: setup ## time a step, exact and sampled, in PyTorch and JAX (minutes; want a quiet machine)

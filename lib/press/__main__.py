@@ -1,13 +1,14 @@
 """python -m press build: run what is stale, publish. … run: execute chapters, even changed.
 
-… seeds: every claim at every seed. … export: for Binder.
+… preview: one page. … seeds: every claim at every seed. … export: for Binder. … doctor: what a bug report needs.
 """
 
 import os
 import signal
 import sys
+from pathlib import Path
 
-from press import settings
+from press import ROOT, settings
 
 
 def start_afresh() -> None:
@@ -19,6 +20,14 @@ def start_afresh() -> None:
         os.execve(sys.executable, [sys.executable, "-m", "press", *sys.argv[1:]], others | settings.PYTHON)
 
 
+def refuse_elsewhere() -> None:
+    """One environment, two checkouts: the one that is installed must be the one where this is called."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "lib/press/__main__.py").is_file() and folder != ROOT:
+            raise SystemExit(f"press: {folder} is another checkout than {ROOT}, which this environment would build")
+
+
 def leave(*_) -> None:
     """Ctrl-C while modules are loaded: nothing has begun."""
     os.write(2, b"press: ended by Ctrl-C. Nothing had begun\n")
@@ -26,20 +35,24 @@ def leave(*_) -> None:
 
 
 def main() -> int:
+    refuse_elsewhere()
     start_afresh()
     usual = signal.getsignal(signal.SIGINT)
     if usual == signal.default_int_handler:
         signal.signal(signal.SIGINT, leave)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     import argparse
-    from pathlib import Path
 
-    from press.build import execute, export, publish, seeds
+    from press.build import doctor, execute, export, publish, seeds
 
     signal.signal(signal.SIGINT, usual)
     parser = argparse.ArgumentParser(prog="python -m press", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("build", help="execute the stale chapters and publish the book in _build/html")
+    builds = commands.add_parser("build", help="execute the stale chapters and publish the book in _build/html")
+    builds.add_argument("--dry-run", action="store_true", help="only say what would be done, and why")
+    previews = commands.add_parser("preview", help="execute one chapter and make its page in _build/preview")
+    previews.add_argument("chapter")
+    commands.add_parser("doctor", help="one screen of what a bug report needs, and what looks wrong")
     runs = commands.add_parser("run", help="execute chapters, by default the stale ones")
     runs.add_argument("chapter", nargs="*", help="a name or a path: convolution, paper/convolution")
     aside = "change a parameter; the notebook then goes to _build/runs"
@@ -55,7 +68,11 @@ def main() -> int:
     try:
         match options.command:
             case "build":
-                publish.build()
+                publish.dry_run() if options.dry_run else publish.build()
+            case "preview":
+                publish.preview(options.chapter)
+            case "doctor":
+                doctor.examine()
             case "run":
                 execute.run_chapters(options.chapter, options.given)
             case "seeds":

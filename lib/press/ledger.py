@@ -103,8 +103,8 @@ def _tables(kind: str) -> list[dict]:
     """The ledger's tables of one kind, as they are written."""
     try:
         tables = tomllib.loads((ROOT / LEDGER).read_text(encoding="utf-8")).get(kind, [])
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"{LEDGER}: not valid TOML: {error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{LEDGER}: not valid TOML in UTF-8: {error}") from None
     if not (isinstance(tables, list) and all(isinstance(table, dict) for table in tables)):
         raise ValueError(f"{LEDGER}: '{kind}' must be a list of tables, each headed [[{kind}]]")
     return tables

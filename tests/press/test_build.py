@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 import psutil
@@ -215,7 +216,8 @@ def test_ended_in_the_middle_nothing_is_half_written_and_what_was_done_is_kept(b
 
     for second in (book.press("build"), book.press("run", "one")):
         assert second.returncode == 1
-        assert second.stderr == "press: another build of this book is running; wait for it to end\n"
+        told = rf"press: another build of this book is running \(process {running.pid}, since [\d:]+: press build\)"
+        assert re.fullmatch(told + "; wait for it to end\n", second.stderr), second.stderr
 
     os.killpg(running.pid, how) if how == signal.SIGINT else running.kill()
     _, told = running.communicate(timeout=20)

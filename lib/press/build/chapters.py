@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import functools
+import hashlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -11,12 +12,13 @@ from pathlib import Path
 import nbformat
 import yaml
 from jupytext.myst import MystMetadataParsingError, myst_to_notebook
-from sphinx_external_toc.parsing import parse_toc_yaml
+from sphinx_external_toc.parsing import MalformedError, parse_toc_yaml
 
 from press import ROOT
 from press.claims import Record
 
 BUILD = ROOT / "_build"
+LEFT = ("~", ".ipynb", ".pyc", ".bak", ".orig", ".rej", ".tmp", ".swp", ".swo", "thumbs.db", "desktop.ini")
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,8 @@ class Chapter:
         return notebook
 
     def executed(self) -> dict:
-        """The notebook of its last good run as parsed JSON, not to be changed; empty where there is none."""
-        try:
-            found = self.path("executed").stat()
-            notebook = _load(self.path("executed"), found.st_mtime_ns, found.st_size)
-            return notebook if isinstance(notebook["metadata"]["press"], dict) else {}
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}
+        """The notebook of its last good run as parsed JSON, not to be changed; empty where it is not as left then."""
+        return sealed(self.path("executed"))
 
     def kept(self) -> dict:
         """What is known of its last good run: hash, versions, seconds; empty where there is none."""
@@ -79,9 +76,30 @@ class Chapter:
         return {kept["id"]: Record(**kept) for kept in records(self.executed())}
 
 
+def sealed(path: Path) -> dict:
+    """An executed notebook as parsed JSON; empty where it is missing, or is not as its run left it."""
+    try:
+        found = path.stat()
+        return _load(path, found.st_mtime_ns, found.st_size)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
 @functools.cache
 def _load(path: Path, changed: int, size: int) -> dict:
-    return json.loads(path.read_text(encoding="utf-8"))
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    return notebook if notebook["metadata"]["press"]["seal"] == seal(notebook) else {}
+
+
+def seal(notebook: dict) -> str:
+    """The hash of an executed notebook as parsed JSON, its own seal apart."""
+    kept = {name: value for name, value in notebook["metadata"]["press"].items() if name != "seal"}
+    return digest(notebook | {"metadata": notebook["metadata"] | {"press": kept}})
+
+
+def digest(parts) -> str:
+    """The hash of what JSON can hold."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def records(notebook: dict) -> list[dict]:
@@ -91,10 +109,10 @@ def records(notebook: dict) -> list[dict]:
 
 
 def is_part_of_book(path: Path) -> bool:
-    """Not what editors and systems leave behind: dot files, `.ipynb_checkpoints`, `x.md~`, compiled Python."""
+    """Not what editors and systems leave: dot files, checkpoints, `x.md~`, a notebook of a text, compiled Python."""
     parts = path.relative_to(ROOT).parts
-    hidden = any(part.startswith(".") or part == "__pycache__" or part.endswith(".egg-info") for part in parts)
-    return path.is_file() and not hidden and not path.name.endswith("~")
+    hidden = any(part.startswith((".", "#")) or part == "__pycache__" or part.endswith(".egg-info") for part in parts)
+    return path.is_file() and not hidden and not path.name.lower().endswith(LEFT)
 
 
 @functools.cache
@@ -106,7 +124,7 @@ def find() -> tuple[Chapter, ...]:
 
 def read(page: Path) -> Chapter | None:
     """The chapter that a page is; None where it is prose. A ValueError names the page that cannot be read."""
-    text = page.read_text(encoding="utf-8-sig")
+    text = read_text(page)
     if not text.startswith("---\n"):
         return None
     try:
@@ -127,9 +145,22 @@ def read(page: Path) -> Chapter | None:
     return Chapter(name, text, dict(notebook.metadata), tuple(cells))
 
 
+def read_text(file: Path) -> str:
+    """A file's text, without a byte-order mark. A ValueError names the file that is not UTF-8."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = file.read_bytes()[: error.start].count(b"\n") + 1
+        raise ValueError(f"{file.relative_to(ROOT)}:{line}: is not UTF-8") from None
+
+
 def toc() -> list[str]:
-    """The pages that the table of contents names, in its order."""
-    return list(parse_toc_yaml(ROOT / "_toc.yml"))
+    """The pages that the table of contents names, in its order. A ValueError says what is wrong with it."""
+    read_text(ROOT / "_toc.yml")
+    try:
+        return list(parse_toc_yaml(ROOT / "_toc.yml"))
+    except (MalformedError, yaml.YAMLError, AttributeError, TypeError) as error:
+        raise ValueError(f"_toc.yml: {' '.join(str(error).split())}") from None
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import json
 import math
 import multiprocessing
 import os
@@ -25,11 +26,12 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from press import ROOT, settings
-from press.build.chapters import BUILD, Chapter, checked, find, parameters, records
-from press.build.faults import call_faults, ledger_faults
-from press.build.staleness import data, is_current, key, named_by_the_book, resolve, versions
+from press.build.chapters import BUILD, Chapter, checked, find, parameters, records, seal
+from press.build.faults import call_faults, folder_faults, ledger_faults
+from press.build.staleness import data, is_current, key, named_by_the_book, parts, resolve
 
 CONSOLE = Console(highlight=False)
+LONGEST = 500  # characters of a value; deeper nesting than these can hold upsets Python's parser
 FONTS = BUILD / "fonts"  # what matplotlib found out about the fonts of this machine
 Outcome = tuple[str | None, float | str, list[dict]]  # the error, the seconds, the records of claims
 
@@ -103,7 +105,7 @@ def of_kind(default, text: str):
 
     A ValueError or SyntaxError where it is of another kind, empty, or not finite.
     """
-    if not text.strip():
+    if not text.strip() or len(text) > LONGEST:
         raise ValueError
     if isinstance(default, str):
         return ast.literal_eval(text) if text[0] in "'\"" else text
@@ -140,14 +142,19 @@ def run_chapters(names: list[str], given: list[str]) -> None:
 
 @contextmanager
 def lock():
-    """Keep a second build out while one is running."""
+    """Keep a second build out while one is running; what cannot be written to, or is full, is told before the work."""
+    refuse(folder_faults())
     BUILD.mkdir(exist_ok=True)
+    holder = BUILD / ".holder"
     try:
         with FileLock(BUILD / ".lock", blocking=False):
+            command = " ".join(["press", *sys.argv[1:]])
+            holder.write_text(f"process {os.getpid()}, since {time.strftime('%H:%M:%S')}: {command}")
             shutil.rmtree(BUILD / "partial", ignore_errors=True)
             yield
     except Timeout:
-        raise SystemExit("press: another build of this book is running; wait for it to end") from None
+        who = holder.read_text() if holder.exists() else "it has just begun"
+        raise SystemExit(f"press: another build of this book is running ({who}); wait for it to end") from None
 
 
 def _end_children() -> None:
@@ -186,7 +193,7 @@ def _executed(job: Job) -> Outcome:
     variables = kernel.environment(room, FONTS, named_by_the_book().get("variables", []))
     os.environ.clear()  # Jupyter's side of the kernel reads some too
     os.environ.update(variables)
-    kept = {"hash": key(chapter), "versions": versions()}
+    kept = {"hash": key(chapter)} | parts(chapter)
     notebook = chapter.notebook()
     lines = dict(zip((cell.id for cell in notebook.cells), notebook.metadata["source_map"], strict=True))
     nbformat.write(notebook, room / "in.ipynb")
@@ -209,6 +216,7 @@ def _executed(job: Job) -> Outcome:
         for name in settings.STRIPPED:
             part.metadata.pop(name, None)
     notebook.metadata["press"] = kept | ({"error": error} if error else {})
+    notebook.metadata["press"]["seal"] = seal(json.loads(nbformat.writes(notebook)))
     nbformat.write(notebook, room / "done.ipynb")
     target = job.failed if error else job.target
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,18 @@
 """What can be said against the text and the ledger before anything runs, one line each, with its place."""
 
+import os
 import re
+import shutil
+
+import yaml
 
 from press import ROOT, ledger
-from press.build.chapters import Chapter, calls, checked, find, toc
+from press.build.chapters import BUILD, Chapter, calls, checked, find, is_part_of_book, read_text, toc
 
+ROOM = 50_000_000  # bytes: what a build needs of its disk at the least
+WRITTEN = ("executed", "failed", "partial", "next", "previous", "preview")
+ODD = re.compile(r'["<>\\#?%*|:\x00-\x1f]')  # what an address, or the theme, reads otherwise
+CELL = re.compile(r"^\s*(`{3,}|:{3,})\s*\{code-cell\}", re.M)
 NEEDED = {"claims.check": ("tolerance", "why", "control"), "figures.show": ("alt",)}
 
 
@@ -21,7 +29,7 @@ def call_faults(chapters: list[Chapter]) -> list[str]:
         f"{chapter.place}:{cell.first}: the figure {figure['name']} has no caption"
         for chapter in chapters
         for cell in chapter.code
-        if (figure := cell.metadata.get("mystnb", {}).get("figure", {})) and figure.keys() == {"name"}
+        if "name" in (figure := cell.metadata.get("mystnb", {}).get("figure", {})) and not figure.get("caption")
     ]
     return [*unfenced, *mute] + [
         f"{chapter.place}:{line}: {name} without {needed}"
@@ -55,6 +63,59 @@ def ledger_faults(chapters: list[Chapter], whole: bool = True) -> list[str]:
             faults.append(f"{ledger.LEDGER}: claim '{claim}' is checked by no chapter")
     pages = {page.removeprefix("book/") for page in toc()}
     return sorted(faults) + ledger.source_faults({f"derived in {chapter.name}" for chapter in find()}, pages)
+
+
+def book_faults() -> list[str]:
+    """Pages that are missing, whose code would not be run, or of odd names; links that cannot be followed."""
+    pages, known = toc(), {chapter.place for chapter in find()}
+    lost = [f"_toc.yml: {page} is named, and there is no {page}.md" for page in pages if not is_page(page)]
+    unread = [
+        f"{page}.md: has code cells, and its front matter makes it no notebook: nothing would run them"
+        for page in pages
+        if is_page(page) and f"{page}.md" not in known and CELL.search(read_text(ROOT / f"{page}.md"))
+    ]
+    links = [
+        f"{place.relative_to(ROOT)}: a link that leads to no file; delete it"
+        for place in sorted((ROOT / "book").rglob("*"))
+        if place.is_symlink() and not place.is_file() and not place.name.startswith((".", "#"))
+    ]
+    named = [f"{page}.md: a page's name cannot hold {odd[0]}" for page in pages if (odd := ODD.search(page))]
+    return lost + unread + links + named
+
+
+def is_page(page: str) -> bool:
+    return is_part_of_book(ROOT / f"{page}.md")
+
+
+def site_faults() -> list[str]:
+    """What is wrong with _config.yml."""
+    from jupyter_book.config import get_validator  # takes long
+
+    try:
+        settings = yaml.safe_load(read_text(ROOT / "_config.yml"))
+    except yaml.YAMLError as error:
+        return [f"_config.yml: {' '.join(str(error).split())}"]
+    errors = get_validator().iter_errors(settings)
+    return [f"_config.yml: {'/'.join(map(str, error.path)) or 'the file'}: {error.message}" for error in errors]
+
+
+def folder_faults() -> list[str]:
+    """Folders of _build that cannot be written to, and a disk without room for a build."""
+    folders = [BUILD, *(BUILD / name for name in WRITTEN)]
+    folders += [chapter.path(kind).parent for chapter in find() for kind in ("executed", "failed")]
+    there = [next(place for place in (folder, *folder.parents) if os.path.lexists(place)) for folder in folders]
+    found = []
+    for place in dict.fromkeys(there):
+        if not place.is_dir():
+            found.append(f"press: {place} is in the way: a folder must be there")
+        elif not os.access(place, os.W_OK | os.X_OK):
+            found.append(f"press: {place} cannot be written to, and a build must")
+    free = shutil.disk_usage(there[0]).free
+    if free < ROOM:
+        found.append(
+            f"press: the disk is full: {there[0]} has {free / 1e6:.0f} MB left; a build needs {ROOM / 1e6:.0f}"
+        )
+    return found
 
 
 def notation_faults() -> list[str]:

@@ -3,45 +3,91 @@
 import hashlib
 import importlib.metadata
 import json
-import math
 import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 
 from press import ROOT, ledger
 from press.build import audit
-from press.build.chapters import BUILD, Chapter, find, is_part_of_book
-from press.build.execute import jobs, lock, refuse, run, tell
-from press.build.faults import call_faults, ledger_faults, notation_faults
+from press.build.chapters import BUILD, Chapter, digest, find, is_part_of_book
+from press.build.execute import chosen, jobs, lock, refuse, run, tell
+from press.build.faults import book_faults, call_faults, ledger_faults, notation_faults, site_faults
 from press.build.seeds import recorded
-from press.build.staleness import is_current
+from press.build.staleness import is_current, reasons
 from press.claims import Record
 from press.site import cards
 
-HTML, NEXT, PREVIOUS = BUILD / "html", BUILD / "next", BUILD / "previous"
-CLASSES = (1, 2, 5, 10, 20, 40, 60, 100, 200, 400, 600, 1000, 2000, 4000)  # seconds
+HTML, NEXT, PREVIOUS, PREVIEW = (BUILD / folder for folder in ("html", "next", "previous", "preview"))
+TELLING = "WARNING|ERROR|CRITICAL"
 KEPT = "_build/html is still the last good book"
 
 
 def build() -> None:
     """Execute what is stale and publish the book; a SystemExit says why where the last good book stays."""
-    refuse(call_faults(find()) + ledger_faults(find()) + notation_faults())
-    with lock():
-        if not HTML.exists() and PREVIOUS.exists():
-            PREVIOUS.rename(HTML)  # an earlier build was ended between its two renames
-        if not tell(run(jobs([chapter for chapter in find() if not is_current(chapter)]))):
-            raise SystemExit(f"\nnot published: chapters failed; {KEPT}")
-        made_from, record = inputs(), HTML / ".made-from"
-        if record.exists() and record.read_text() == made_from:
-            print("nothing changed")
-        else:
-            publish(made_from)
+    refuse(book_faults() + call_faults(find()) + ledger_faults(find()) + notation_faults())
+    if not all(map(is_current, find())) or site_reasons():
+        refuse(site_faults())
+        with lock():
+            if not HTML.exists() and PREVIOUS.exists():
+                PREVIOUS.rename(HTML)  # an earlier build was ended between its two renames
+            if not tell(run(jobs([chapter for chapter in find() if not is_current(chapter)]))):
+                raise SystemExit(f"\nnot published: chapters failed; {KEPT}")
+            publish() if site_reasons() else print("nothing changed")
+    else:
+        print("nothing changed")
     print(f"open {(HTML / 'index.html').as_uri()}")
+
+
+def dry_run() -> None:
+    """Say what a build would do, and why; do nothing."""
+    refuse(book_faults() + call_faults(find()) + ledger_faults(find()) + notation_faults() + site_faults())
+    stale = {chapter.name: why for chapter in find() if (why := reasons(chapter))}
+    for name, why in stale.items():
+        print(f"would run {name}: {', '.join(why)}")
+    why = ["chapters would run"] if stale else site_reasons()
+    print(f"would make the pages: {', '.join(why)}" if why else "nothing changed")
+
+
+def site_reasons() -> list[str]:
+    """Why the site would be made again, in words; every chapter must be current."""
+    try:
+        kept = json.loads((HTML / ".made-from").read_text())
+        before, found = kept["inputs"], inputs()
+        changed = sorted(name for name in before.keys() | found.keys() if before.get(name) != found.get(name))
+        more = [f"and {len(changed) - 9} more"] if len(changed) > 9 else []
+        edited = [] if kept["contents"] == contents(HTML) else ["its files are not as their build left them"]
+        return [f"{name} changed" for name in changed[:9]] + more + edited
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ["there is none, or it does not say what it was made from"]
+
+
+def preview(name: str) -> None:
+    """Execute one chapter if it is stale, and make its page alone in _build/preview, whatever the others do."""
+    (chapter,) = chosen([name])
+    refuse(call_faults([chapter]) + ledger_faults([chapter], whole=False))
+    with lock():
+        if not is_current(chapter) and not tell(run(jobs([chapter]))):
+            raise SystemExit(1)
+        shutil.rmtree(PREVIEW, ignore_errors=True)
+        PREVIEW.mkdir()
+        (PREVIEW / "_toc.yml").write_text(f"format: jb-book\nroot: {json.dumps('book/' + chapter.name)}\n")
+        told = sphinx(PREVIEW, "--toc", str(PREVIEW / "_toc.yml"))
+    page = PREVIEW / "_build" / "html" / "book" / f"{chapter.name}.html"
+    if not page.exists():
+        refuse([*telling(told), "no preview: the page could not be made"])
+    print(f"links and numbers of other pages are missing here\nopen {page.as_uri()}")
+
+
+def contents(site: Path) -> str:
+    """The hash of every file of a built site, by its place; without the record of what it was made from."""
+    files = sorted(file for file in site.rglob("*") if file.is_file() and file.name != ".made-from")
+    return digest([[str(f.relative_to(site)), hashlib.sha256(f.read_bytes()).hexdigest()] for f in files])
 
 
 def published(chapter: Chapter) -> nbformat.NotebookNode:
@@ -61,49 +107,60 @@ def published(chapter: Chapter) -> nbformat.NotebookNode:
                     record = Record(**output.metadata.claim)
                     shown = claims.get(record.id), record, seeds.get(record.id)
                     output.data |= {"text/html": cards.html(*shown), "text/plain": cards.plain(*shown)}
+    notebook.metadata["source_map"] = [cell.first - 1 for cell in chapter.cells]  # Sphinx tells these lines
     notebook.metadata["language_info"] = executed["metadata"].get("language_info", {})
     notebook.metadata["press"] = {name: chapter.kept()[name] for name in ("hash", "versions")}
     return notebook
 
 
-def about(seconds: float) -> str:
-    """The time of a run in words so coarse that another run of the same chapter seldom changes them."""
-    return f"about {min(CLASSES, key=lambda known: abs(math.log(known / max(seconds, 0.1))))} s"
-
-
-def inputs() -> str:
-    """The hash of all that the site is made from: files, executed notebooks, versions, the repository."""
+def inputs() -> dict[str, str]:
+    """The hashes of all that the site is made from: files, executed notebooks, versions, the repository; no seconds."""
     files = [ROOT / "_config.yml", ROOT / "_toc.yml", *(ROOT / "book").rglob("*"), *(ROOT / "lib").rglob("*")]
     parts = {
         str(f.relative_to(ROOT)): hashlib.sha256(f.read_bytes()).hexdigest() for f in filter(is_part_of_book, files)
     }
     for chapter in find():
-        kept = chapter.kept()
-        ran = [chapter.executed()["cells"], kept | {"seconds": about(kept["seconds"])}]
-        parts[f"executed {chapter.name}"] = hashlib.sha256(json.dumps(ran).encode()).hexdigest()
+        executed = chapter.executed()
+        ran = [executed["cells"], executed["metadata"].get("language_info"), chapter.kept()["hash"]]
+        parts[f"executed {chapter.name}"] = digest(ran)
     parts["python"] = platform.python_version()
-    parts |= {f"installed {known.name}": known.version for known in importlib.metadata.distributions()}
-    parts["repository"] = os.environ.get("GITHUB_REPOSITORY", "")
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    parts["what is installed"] = digest(
+        sorted([known.name, known.version] for known in importlib.metadata.distributions())
+    )
+    parts["GITHUB_REPOSITORY"] = os.environ.get("GITHUB_REPOSITORY", "")
+    return parts
 
 
-def publish(made_from: str) -> None:
+def sphinx(target: Path, *options: str) -> subprocess.CompletedProcess:
+    """Make pages by Jupyter Book in `target`, and keep what it says."""
+    command = [sys.executable, "-m", "press.site.make", "build", *options, "--path-output", str(target), str(ROOT)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+def telling(told: subprocess.CompletedProcess) -> list[str]:
+    """Of what Jupyter Book said, the lines that tell what is wrong."""
+    lines = re.sub(r"\x1b\[[\d;]*m", "", told.stdout + told.stderr).splitlines()  # no colours
+    if full := [line for line in lines if "No space left on device" in line]:
+        return [f"the disk is full: {full[-1].strip()}"]
+    found = [line for line in lines if line.startswith("ERROR: ")] + [
+        line for line in lines if re.search(TELLING, line)
+    ]
+    return list(dict.fromkeys(found)) or lines[-20:]
+
+
+def publish() -> None:
     """Build the whole site afresh, look at it, and put it in the place of the last one."""
+    made_from = inputs()
     shutil.rmtree(NEXT, ignore_errors=True)
-    start = "import press.build; from jupyter_book.cli.main import main; main()"
-    options = ["-W", "-n", "--keep-going", "--path-output", str(NEXT)]
-    command = [sys.executable, "-c", start, "build", *options, str(ROOT)]
-    told = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    told = sphinx(NEXT, "-W", "-n", "--keep-going")
     if told.returncode:
-        lines = re.sub(r"\x1b\[[\d;]*m", "", told.stdout + told.stderr).splitlines()  # no colours
-        telling = [line for line in lines if "WARNING" in line or "ERROR" in line] or lines[-20:]
-        refuse([*telling, f"not published: the pages have warnings; {KEPT}"])
+        refuse([*telling(told), f"not published: the pages have warnings; {KEPT}"])
     site = NEXT / "_build" / "html"
     faults, counts = audit.audit(site)
     if faults:
         refuse([*faults, f"not published: the pages have faults; {KEPT}"])
     print("the book holds " + ", ".join(f"{count} {kind}" for kind, count in counts.items()))
-    (site / ".made-from").write_text(made_from)
+    (site / ".made-from").write_text(json.dumps({"inputs": made_from, "contents": contents(site)}))
     shutil.rmtree(PREVIOUS, ignore_errors=True)
     if HTML.exists():
         HTML.rename(PREVIOUS)

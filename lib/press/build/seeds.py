@@ -15,10 +15,10 @@ from joblib import cpu_count
 from rich.table import Table
 
 from press import ROOT
-from press.build.chapters import BUILD, Chapter, checked, find, parameters, records
+from press.build.chapters import BUILD, Chapter, checked, digest, find, parameters, records, sealed
 from press.build.execute import CONSOLE, Job, chosen, left_out, lock, refuse, run, tell_errors
 from press.build.faults import call_faults, ledger_faults
-from press.build.staleness import data, digest, key, sources, versions
+from press.build.staleness import data, key, sources, versions
 
 RECORD = "book/records/seeds.json"
 MISSED = ": AssertionError: claims that failed:"  # in the error of a run that came to its end: claims.close() raised it
@@ -68,9 +68,7 @@ def ended(chapter: Chapter, n: int) -> dict[int, dict[str, dict]]:
     """By seed and claim, the records of runs of the chapter as it is that came to their end, whatever missed."""
     found = {}
     for seed in range(n):
-        try:
-            notebook = json.loads(place(chapter, seed).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        if not (notebook := sealed(place(chapter, seed))):
             continue
         kept, claims = notebook["metadata"]["press"], records(notebook)
         whole = MISSED in kept.get("error", MISSED) and not left_out(chapter, claims)

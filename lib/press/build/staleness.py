@@ -6,10 +6,8 @@ taken from the text as it is when the page is made.
 
 import ast
 import functools
-import hashlib
 import importlib.metadata
 import io
-import json
 import pkgutil
 import platform
 import tokenize
@@ -17,7 +15,7 @@ import tomllib
 from pathlib import Path
 
 from press import ROOT, ledger, settings
-from press.build.chapters import Chapter, checked
+from press.build.chapters import Chapter, checked, digest
 
 NOT_RUN = ("__main__.py", "ledger.py")  # of this package's top level; the key holds what ledger.py reads
 
@@ -37,8 +35,12 @@ def key(chapter: Chapter) -> str:
 @functools.cache
 def sources(chapter: Chapter) -> str:
     """The hash of the chapter's code, claims and data, of what it imports, and of how it is run."""
+    return digest(_sources(chapter))
+
+
+def _sources(chapter: Chapter) -> dict:
     rows = ledger.claims()
-    parts = {
+    return {
         "code": [cell_code(cell.source) for cell in chapter.code],
         "tags": [[tag for tag in settings.TAGS if tag in cell.tags] for cell in chapter.code],
         "claims": [rows[claim].judged for _, claim in checked(chapter) if claim in rows],
@@ -46,12 +48,31 @@ def sources(chapter: Chapter) -> str:
         "library": library(chapter),
         "press": notebook_side(),
     }
-    return digest(parts)
 
 
-def digest(parts) -> str:
-    """The hash of what JSON can hold."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+def parts(chapter: Chapter) -> dict:
+    """What a run keeps beside its key, to say later what differs: a hash of each part by its name, and the versions."""
+    kept = {name: digest(part) for name, part in _sources(chapter).items() if name != "code"}
+    for name, chosen in {"code": False, "parameters": True}.items():
+        kept[name] = digest([cell_code(c.source) for c in chapter.code if ("parameters" in c.tags) == chosen])
+    return {"parts": kept, "versions": versions()}
+
+
+def reasons(chapter: Chapter) -> list[str]:
+    """Why the chapter would be executed, in words; empty where its last good run is current."""
+    if is_current(chapter):
+        return []
+    if not chapter.path("executed").exists():
+        return ["its last run failed" if chapter.path("failed").exists() else "no run yet"]
+    if not (kept := chapter.kept()):
+        return ["its notebook is not as its run left it"]
+    now = parts(chapter)
+    found = [f"{name} changed" for name, part in now["parts"].items() if kept.get("parts", {}).get(name) != part]
+    before, after = kept.get("versions", {}), now["versions"]
+    for name in sorted(before.keys() | after.keys()):
+        if before.get(name) != after.get(name):
+            found.append(f"{name} was {before.get(name, 'not counted')}, is {after.get(name, 'not counted')}")
+    return found or ["the order of its cells changed"]
 
 
 def cell_code(source: str) -> str:
