@@ -1,6 +1,9 @@
 """The built site in a browser: each page wide and narrow, light and dark, by eye, by hand and by keyboard."""
 
 import contextlib
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -13,6 +16,7 @@ from press.build.chapters import toc
 from press.ledger import floors
 
 SITE = ROOT / "_build" / "html"
+SEARCHED = "/matching|did not match/.test(document.querySelector('#search-results p')?.textContent)"
 WIDTHS = (1280, 768, 360)
 
 FIGURES = """() => [...document.querySelectorAll('article svg[role=img]')].map(svg => {
@@ -147,7 +151,7 @@ def search(browser, word: str):
     page.keyboard.press("Control+k")
     page.keyboard.type(word)
     page.keyboard.press("Enter")
-    page.wait_for_function("/matching|did not match/.test(document.querySelector('#search-results p')?.textContent)")
+    page.wait_for_function(SEARCHED)
     links = page.eval_on_selector_all("#search-results li a", "links => links.map(a => a.getAttribute('href'))")
     context.close()
     assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
@@ -157,3 +161,61 @@ def search(browser, word: str):
 def test_search_finds_a_word_offline(browser):
     assert any("book/paper/setting.html" in link for link in search(browser, "softmax"))
     assert search(browser, "xylophonist") == []
+
+
+# --- under a policy --------------------------------------------------------------------------------------
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "font-src 'self'; worker-src blob:"
+)
+MARKUP = "<img src=x onerror=document.body.dataset.ran=1>"
+
+
+class Strict(SimpleHTTPRequestHandler):
+    def end_headers(self) -> None:
+        self.send_header("Content-Security-Policy", POLICY)
+        super().end_headers()
+
+    def log_message(self, *told) -> None:
+        pass
+
+
+@pytest.fixture
+def strict(browser):
+    """Opens a page of the site, served with the policy; what the console said is empty at the end."""
+    server, said = ThreadingHTTPServer(("127.0.0.1", 0), partial(Strict, directory=SITE)), []
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
+
+    def open_page(path: str):
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(f"http://127.0.0.1:{server.server_port}/{path}", wait_until="load")
+        return page
+
+    yield open_page
+    context.close()
+    server.shutdown()
+    assert said == []
+
+
+def test_a_page_works_where_only_the_scripts_of_the_site_may_run(strict):
+    page = strict(f"{toc()[1]}.html")
+    page.wait_for_function("document.querySelectorAll('mjx-container').length > 0", timeout=9000)
+    page.locator("button.theme-switch-button:visible").first.click()
+    assert page.evaluate("document.documentElement.dataset.mode") != "auto"
+    assert page.locator(".copybtn").count() > 0
+    page.evaluate("window.print = () => { document.body.dataset.printed = 1 }")
+    page.evaluate("document.querySelector('.btn-download-pdf-button').click()")
+    assert page.evaluate("document.body.dataset.printed") == "1"
+
+
+@pytest.mark.parametrize("path", [f"search.html?q=softmax+{MARKUP}", f"{toc()[1]}.html?highlight={MARKUP}#{MARKUP}"])
+def test_an_address_puts_no_markup_into_a_page(strict, path):
+    page = strict(path)
+    if path.startswith("search"):
+        page.wait_for_function(SEARCHED)
+    assert page.locator("img[src=x]").count() == 0
+    assert page.evaluate("document.body.dataset.ran") is None

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 import pytest
 from bs4 import BeautifulSoup
 
+from press.build import audit
 from press.build.execute import Job, longest_first
 from press.build.publish import CLASSES, about
 from press.claims import Record
 from press.ledger import Claim
-from press.site import cards
+from press.site import cards, policy
 
 # --- what was run ----------------------------------------------------------------------------------------
 
@@ -303,3 +304,36 @@ def test_statements_exercises_and_headings_have_permalinks(built):
         links = box.select("p.admonition-title > a.headerlink")
         assert [(link["href"], link.text) for link in links] == [(f"#{place}", "#")]
     assert one.article.h1.select("a.headerlink")
+
+
+def test_no_page_holds_a_script_or_a_handler_of_its_own_and_each_file_that_it_names_is_there(built):
+    pages = {name: BeautifulSoup(text, "html.parser") for name, text in built.site().items() if name.endswith(".html")}
+    assert len(pages) > 5
+    for name, page in pages.items():
+        if not name.startswith("_static/"):
+            assert audit.runs(page) == []
+            for script in page.find_all("script", src=True):
+                place = (built.root / "_build/html" / name).parent / script["src"].partition("?")[0]
+                assert place.is_file(), (name, script)
+    one = pages["book/paper/one.html"]
+    assert "thebe" not in str(one.find_all("script"))
+    assert one.select("button[data-onclick]"), "the button that prints"
+
+
+def test_scripts_keep_their_order_and_what_stands_in_the_article_stays(tmp_path):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "_static").mkdir()
+    text = """<head><script>a = 1</script><script src="b.js"></script><script type="application/json">{}</script></head>
+<body><button onclick="go(&quot;x&quot;)">go</button><article><script>c</script><i onclick="d"></i></article>
+<script>a = 1</script></body>"""
+    (tmp_path / "book/one.html").write_text(text, encoding="utf-8")
+    policy.own_scripts(tmp_path)
+    page = BeautifulSoup((tmp_path / "book/one.html").read_text(encoding="utf-8"), "html.parser")
+    files = [script.get("src", script.string) for script in page.find_all("script")]
+    assert [files[0], files[4]] == [files[4], files[0]]
+    assert files[1:4] == ["b.js", "{}", "c"]
+    assert (tmp_path / "book" / files[0]).read_text(encoding="utf-8") == "a = 1"
+    handler = (tmp_path / "book" / files[5]).read_text(encoding="utf-8")
+    assert 'go("x")' in handler
+    assert page.button["data-onclick"] in handler
+    assert page.i["onclick"] == "d"

@@ -1,5 +1,6 @@
 """A look at the built pages before they are published: what is missing, mute, dead, heavy, or loaded from elsewhere."""
 
+import re
 from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -32,7 +33,7 @@ def audit(site: Path) -> tuple[list[str], Counter]:
         counts["statements"] += len(article.select("div.proof"))
         counts["claims"] += len(article.select("div.claim"))
         counts["figures"] += len(article.find_all("figure"))
-        found += [f"{page}: {fault}" for fault in [*figure_faults(article), *loads(html)]]
+        found += [f"{page}: {fault}" for fault in [*figure_faults(article), *loads(html), *runs(html)]]
     places = {file: {tag["id"] for tag in html.find_all(id=True)} for file, html in parsed.items()}
     for file, html in parsed.items():
         page = file.relative_to(site.resolve()).with_suffix("").as_posix()
@@ -74,6 +75,20 @@ def loads(html: BeautifulSoup) -> list[str]:
         asks = tag.name != "link" or {"stylesheet", "icon", "preload"} & set(tag.get("rel", []))
         if asks and address.startswith(("http:", "https:", "//")):
             found.append(f"loads {address}")
+    return found
+
+
+def runs(html: BeautifulSoup) -> list[str]:
+    """What a page would run that is not one of the site's own scripts: inline code, and frames of other documents."""
+    found = []
+    for tag in html.find_all(True):
+        script = tag.name == "script" and not tag.get("src") and re.search(r"^$|module|javascript", tag.get("type", ""))
+        if script or tag.name in ("iframe", "object", "embed", "base"):
+            found.append(f"a <{tag.name}> of its own: {str(tag)[:80]}")
+        for name, value in tag.attrs.items():
+            told = str(value).strip().lower()
+            if name.lower().startswith("on") or re.match(r"javascript:|vbscript:|data:text", told):
+                found.append(f"a <{tag.name}> that runs {name}={str(value)[:60]}")
     return found
 
 

@@ -21,8 +21,10 @@ from press.build.publish import about, published
 from press.build.staleness import is_current
 from press.site.boards import ClaimRole, Concordance, Scoreboard
 from press.site.cards import render
+from press.site.policy import own_scripts
 
 STATIC = Path(__file__).with_name("static")
+THEBE = re.compile(r"<script( type=.text/x-thebe-config.)?>(?(1)|kernelName = ).*?</script>", re.S)
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2/", "input/tex/extensions/")
 
 
@@ -70,10 +72,9 @@ def finish_page(app, pagename: str, templatename: str, context: dict, doctree) -
     """
     scripts = context.get("script_files", [])
     scripts[:] = [s for s in scripts if "thebe" not in f"{s.filename} {s.attributes}".lower()]
-    if "body" in context:  # it is no list
-        context["body"] = context["body"].replace(
-            '<div role="list" class="citation-list">', '<div class="citation-list">'
-        )
+    if "body" in context:  # the list of references is no list
+        body = THEBE.sub("", context["body"])
+        context["body"] = body.replace('<div role="list" class="citation-list">', '<div class="citation-list">')
     chapter = chapter_of(pagename)
     if not (chapter and doctree):
         return
@@ -129,6 +130,7 @@ def setup(app) -> dict:
     app.connect("html-page-context", finish_page, priority=100)  # before the theme makes its buttons
     app.connect("autodoc-process-docstring", plain_docstring)
     app.connect("build-finished", add_mathjax)
+    app.connect("build-finished", lambda app, error: None if error else own_scripts(Path(app.outdir)))
     app.add_post_transform(Permalinks)
     app.add_role("claim", ClaimRole())
     app.add_directive("scoreboard", Scoreboard)
