@@ -43,7 +43,7 @@ mutants: setup ## plant 300 faults a library, one by one: does a test notice? (h
 
 advisories: EXTRAS = advisories
 advisories: setup ## ask the package index for known weaknesses of the versions in constraints.txt
-	@$(PY) -m pip_audit --requirement constraints.txt --no-deps --disable-pip --progress-spinner off
+	@$(PY) -m pip_audit --strict --requirement constraints.txt --no-deps --disable-pip --progress-spinner off
 
 clean: ## delete what was built; .venv stays
 	rm -rf _build
