@@ -16,6 +16,11 @@ from press import ROOT
 from press.claims import Record
 
 BUILD = ROOT / "_build"
+LEFT = re.compile(  # names of what editors, systems and tools leave beside a file
+    r"\..*|__pycache__|__MACOSX|.*~|~\$.*|#.*#|Icon\r|Thumbs\.db|desktop\.ini"
+    r"|.*\.(egg-info|pyc|ipynb|sw[a-p]|tmp|bak|orig|rej)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -90,22 +95,29 @@ def records(notebook: dict) -> list[dict]:
 
 
 def is_part_of_book(path: Path) -> bool:
-    """Not what editors and systems leave behind: dot files, `.ipynb_checkpoints`, `x.md~`, compiled Python."""
-    parts = path.relative_to(ROOT).parts
-    hidden = any(part.startswith(".") or part == "__pycache__" or part.endswith(".egg-info") for part in parts)
-    return path.is_file() and not hidden and not path.name.endswith("~")
+    """Not what editors and systems leave behind: dot files, checkpoints, `x.md~`, a notebook beside its text."""
+    return path.is_file() and not any(map(LEFT.fullmatch, path.relative_to(ROOT).parts))
 
 
 @functools.cache
 def find() -> tuple[Chapter, ...]:
-    """Every page of the book whose front matter makes it a notebook, as it stands when first asked for."""
+    """Every page of the book whose front matter makes it a notebook, as it stands when first asked for.
+
+    A ValueError names a link to a folder: Sphinx would follow it, and show its chapters without outputs.
+    """
+    for place in (ROOT / "book").rglob("*"):
+        if place.is_symlink() and place.is_dir():
+            raise ValueError(f"{place.relative_to(ROOT)}: is a link to a folder; put the folder itself there")
     pages = sorted(filter(is_part_of_book, (ROOT / "book").rglob("*.md")))
     return tuple(chapter for page in pages if (chapter := read(page)))
 
 
 def read(page: Path) -> Chapter | None:
     """The chapter that a page is; None where it is prose. A ValueError names the page that cannot be read."""
-    text = page.read_text(encoding="utf-8-sig")
+    try:
+        text = page.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{page.relative_to(ROOT)}: is not UTF-8: byte {error.start}: {error.reason}") from None
     if not text.startswith("---\n"):
         return None
     try:
