@@ -5,7 +5,7 @@ WANTED = { pwd; cat pyproject.toml constraints.txt; }
 EXTRAS = book
 
 .DEFAULT_GOAL := help
-.PHONY: help book test seeds grid lab bench mutants clean setup
+.PHONY: help book test seeds grid faults lab bench mutants advisories clean setup
 
 help: ## show these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -27,6 +27,10 @@ grid: EXTRAS = book test
 grid: setup ## run every chapter over the ranges of its parameters (about an hour)
 	@$(PY) -m pytest -m grid tests/book/test_parameters.py
 
+faults: EXTRAS = book test sweeps
+faults: setup ## long trials of the book: ended at random moments, built twice, … (an hour)
+	@$(PY) -m press build && OMP_NUM_THREADS=1 $(PY) -m pytest -m faults
+
 lab: setup ## open the chapters as notebooks in JupyterLab
 	@JUPYTER_CONFIG_PATH="$$PWD/.jupyter" $(PY) -m jupyterlab
 
@@ -37,6 +41,10 @@ bench: setup ## time a step, exact and sampled, in PyTorch and JAX (minutes; wan
 mutants: EXTRAS = book test sweeps mutants
 mutants: setup ## plant 300 faults a library, one by one: does a test notice? (hours, resumable)
 	@$(PY) benchmarks/mutants.py bilinear && $(PY) benchmarks/mutants.py press
+
+advisories: EXTRAS = advisories
+advisories: setup ## ask the package index for known weaknesses of the versions in constraints.txt
+	@$(PY) -m pip_audit --strict --requirement constraints.txt --no-deps --disable-pip --progress-spinner off
 
 clean: ## delete what was built; .venv stays
 	rm -rf _build

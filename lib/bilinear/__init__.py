@@ -45,7 +45,9 @@ def sources() -> str:
     """
     folder, parts = Path(__file__).parent, []
     for file in sorted(folder.rglob("*.py")):
-        tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
+        if any(part.startswith(".") for part in file.relative_to(folder).parts):  # an editor's copy, a checkpoint
+            continue
+        tree = ast.parse(file.read_text(encoding="utf-8-sig"), filename=str(file))
         for node in ast.walk(tree):
             documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
             if documented and ast.get_docstring(node, clean=False) is not None:

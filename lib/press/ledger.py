@@ -102,7 +102,7 @@ def _refused(name: str, value, relation) -> str | None:
 def _tables(kind: str) -> list[dict]:
     """The ledger's tables of one kind, as they are written."""
     try:
-        tables = tomllib.loads((ROOT / LEDGER).read_text(encoding="utf-8")).get(kind, [])
+        tables = tomllib.loads((ROOT / LEDGER).read_text(encoding="utf-8-sig")).get(kind, [])
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{LEDGER}: not valid TOML in UTF-8: {error}") from None
     if not (isinstance(tables, list) and all(isinstance(table, dict) for table in tables)):
@@ -144,7 +144,7 @@ def sections() -> dict[str, list[Item]]:
 
 def floors() -> dict[str, int]:
     """The least count of each kind that a whole book has: the table [floors]."""
-    return tomllib.loads((ROOT / LEDGER).read_text(encoding="utf-8")).get("floors", {})
+    return tomllib.loads((ROOT / LEDGER).read_text(encoding="utf-8-sig")).get("floors", {})
 
 
 def source_faults(sources: set[str], pages: set[str]) -> list[str]:

@@ -211,8 +211,11 @@ class Book:
         (self.root / path).parent.mkdir(parents=True, exist_ok=True)
         (self.root / path).write_text(text, encoding="utf-8")
 
+    def text(self, path: str) -> str:
+        return (self.root / path).read_text(encoding="utf-8")
+
     def change(self, path: str, old: str, new: str) -> None:
-        text = (self.root / path).read_text(encoding="utf-8")
+        text = self.text(path)
         assert old in text, f"{path} has no {old!r}"
         self.write(path, text.replace(old, new, 1))
 

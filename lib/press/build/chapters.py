@@ -18,7 +18,11 @@ from press import ROOT
 from press.claims import Record
 
 BUILD = ROOT / "_build"
-LEFT = ("~", ".ipynb", ".pyc", ".bak", ".orig", ".rej", ".tmp", ".swp", ".swo", "thumbs.db", "desktop.ini")
+LEFT = re.compile(  # names of what editors, systems and tools leave beside a file
+    r"\..*|__pycache__|__MACOSX|.*~|~\$.*|#.*#|Icon\r|Thumbs\.db|desktop\.ini"
+    r"|.*\.(egg-info|pyc|ipynb|sw[a-p]|tmp|bak|orig|rej)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -109,15 +113,19 @@ def records(notebook: dict) -> list[dict]:
 
 
 def is_part_of_book(path: Path) -> bool:
-    """Not what editors and systems leave: dot files, checkpoints, `x.md~`, a notebook of a text, compiled Python."""
-    parts = path.relative_to(ROOT).parts
-    hidden = any(part.startswith((".", "#")) or part == "__pycache__" or part.endswith(".egg-info") for part in parts)
-    return path.is_file() and not hidden and not path.name.lower().endswith(LEFT)
+    """Not what editors and systems leave behind: dot files, checkpoints, `x.md~`, a notebook beside its text."""
+    return path.is_file() and not any(map(LEFT.fullmatch, path.relative_to(ROOT).parts))
 
 
 @functools.cache
 def find() -> tuple[Chapter, ...]:
-    """Every page of the book whose front matter makes it a notebook, as it stands when first asked for."""
+    """Every page of the book whose front matter makes it a notebook, as it stands when first asked for.
+
+    A ValueError names a link to a folder: Sphinx would follow it, and show its chapters without outputs.
+    """
+    for place in (ROOT / "book").rglob("*"):
+        if place.is_symlink() and place.is_dir():
+            raise ValueError(f"{place.relative_to(ROOT)}: is a link to a folder; put the folder itself there")
     pages = sorted(filter(is_part_of_book, (ROOT / "book").rglob("*.md")))
     return tuple(chapter for page in pages if (chapter := read(page)))
 

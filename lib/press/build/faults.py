@@ -121,7 +121,7 @@ def folder_faults() -> list[str]:
 def notation_faults() -> list[str]:
     """Rows of the notation page's tables in which a cell is empty or the code is no name, one line each."""
     page, faults, head = ROOT / "book/notation.md", [], []
-    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines() if page.exists() else (), start=1):
+    for number, line in enumerate(page.read_text(encoding="utf-8-sig").splitlines() if page.exists() else (), start=1):
         row = [part.strip() for part in line.strip("|").split(" | ")] if line.startswith("| ") else []
         if row[:1] == ["symbol"]:
             head = row

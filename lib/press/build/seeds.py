@@ -143,7 +143,7 @@ def read() -> dict[str, dict]:
     """The record, chapter by chapter; nothing where there is none."""
     file = ROOT / RECORD
     try:
-        return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        return json.loads(file.read_text(encoding="utf-8-sig")) if file.exists() else {}
     except ValueError as error:
         raise ValueError(f"{RECORD}: not valid JSON: {error}") from None
 

@@ -98,7 +98,7 @@ def ends_in_semicolon(source: str) -> bool:
 
 def module_code(file: Path) -> str:
     """The syntax tree of a module without comments and docstrings."""
-    return _dump(ast.parse(file.read_text(encoding="utf-8"), filename=str(file)), whole=True)
+    return _dump(ast.parse(file.read_text(encoding="utf-8-sig"), filename=str(file)), whole=True)
 
 
 def _dump(tree: ast.Module, *, whole: bool) -> str:
@@ -114,8 +114,8 @@ def _dump(tree: ast.Module, *, whole: bool) -> str:
 def notebook_side() -> dict[str, str]:
     """The code of this package that runs inside a notebook, the style of figures, and the settings of execution."""
     folder = Path(settings.__file__).parent
-    modules = {file.name: module_code(file) for file in folder.glob("*.py") if file.name not in NOT_RUN}
-    styles = {file.name: file.read_text(encoding="utf-8").splitlines() for file in folder.glob("*.mplstyle")}
+    modules = {file.name: module_code(file) for file in folder.glob("[!.]*.py") if file.name not in NOT_RUN}
+    styles = {file.name: file.read_text(encoding="utf-8").splitlines() for file in folder.glob("[!.]*.mplstyle")}
     plain = {name: [line for line in lines if line and not line.startswith("#")] for name, lines in styles.items()}
     return modules | plain
 
