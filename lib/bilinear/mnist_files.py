@@ -97,7 +97,10 @@ def fetch() -> Path:
             wanted.append(name)
     if wanted and _offline():
         raise ConnectionError("OFFLINE is set")
-    target.mkdir(parents=True, exist_ok=True)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"{target} cannot be made: {error.strerror}") from None
     if wanted:
         if not os.access(target, os.W_OK | os.X_OK):
             raise PermissionError(f"{target} cannot be written to")
@@ -112,11 +115,15 @@ def fetch() -> Path:
         print(f"fetching MNIST, {size:.1f} MB, from {_host(mirror)} into {target}", file=sys.stderr)
     for name in wanted:
         while True:
+            answers = queue.SimpleQueue()
+            _ask(mirror, name, answers, show=sys.stderr.isatty())
             try:
-                content = _download(mirror, name, show=sys.stderr.isatty())
+                _, content = answers.get(timeout=TRANSFER)
+            except queue.Empty:
+                content = TimeoutError()
+            if isinstance(content, bytes):
                 break
-            except (OSError, ValueError) as error:
-                broken = f"{name} from {_host(mirror)}: {_short(error)}"
+            broken = f"{name} from {_host(mirror)}: {_short(content)}"
             mirror = next(mirrors, None)
             if mirror is None:
                 raise OSError(f"{broken}; no other mirror answers")
@@ -191,6 +198,8 @@ def _write(file: Path, content: bytes) -> None:
     try:
         partial.write_bytes(content)
         os.replace(partial, file)
+    except OSError as error:
+        raise OSError(f"{file} cannot be written: {error.strerror}") from None
     finally:
         partial.unlink(missing_ok=True)
 
@@ -227,6 +236,21 @@ def _download(mirror: str, name: str, show: bool = False) -> bytes:
     return sink.getvalue()
 
 
+def _ask(mirror: str, name: str, answers: queue.SimpleQueue, show: bool = False) -> None:
+    """Begin a download; `answers` gets the mirror, and the bytes or the error.
+
+    In a thread that ends with the process: no time limit cuts a search for a name short, nor a read that drips.
+    """
+
+    def download() -> None:
+        try:
+            answers.put((mirror, _download(mirror, name, show)))
+        except Exception as error:  # told by the one who waits
+            answers.put((mirror, error))
+
+    threading.Thread(target=download, daemon=True).start()
+
+
 def _answering():
     """The mirrors, as they give the smallest file and it is right. All are asked at once.
 
@@ -236,23 +260,17 @@ def _answering():
 
     answers, smallest = queue.SimpleQueue(), min(PUBLISHED, key=PUBLISHED.get)
 
-    def ask(mirror: str) -> None:
-        try:
-            _download(mirror, smallest)
-            answers.put((mirror, ""))
-        except Exception as error:  # told by the one who waits
-            answers.put((mirror, _short(error)))
-
     for mirror in MIRRORS:
-        threading.Thread(target=ask, args=[mirror], daemon=True).start()  # a search for a name cannot be cut short
+        _ask(mirror, smallest, answers)
     end, told, good = time.monotonic() + CONNECT, dict.fromkeys(MIRRORS, "no answer"), False
     for _ in MIRRORS:
         try:
-            mirror, fault = answers.get(timeout=max(end - time.monotonic(), 0))
+            mirror, came = answers.get(timeout=max(end - time.monotonic(), 0))
         except queue.Empty:
             break
-        told[mirror] = fault
-        if not fault:
+        if not isinstance(came, bytes):
+            told[mirror] = _short(came)
+        else:
             good = True
             yield mirror
     if not good:
@@ -277,7 +295,7 @@ def _by_default() -> None:
         unanswered = folder() / UNANSWERED
         if _offline():
             reason = "OFFLINE is set"
-        elif unanswered.is_file() and time.time() - unanswered.stat().st_mtime < AGAIN:
+        elif unanswered.is_file() and 0 <= time.time() - unanswered.stat().st_mtime < AGAIN:  # clocks are set back
             reason = f"no mirror answered within the last {AGAIN // 60} minutes"
         else:
             fetch()

@@ -283,3 +283,18 @@ def test_data_that_are_not_found_are_told_by_chapter(book, named):
     assert told.returncode == 1
     assert f"press: book/paper/two.md: data: {named} is not found" in told.stderr
     assert "Traceback" not in told.stderr
+
+
+def test_data_that_are_refused_stop_a_build_before_any_chapter_and_before_nothing_changed(book):
+    """A mistyped folder is not the same as none, though nothing else changed."""
+    refusing = "import os\n\ndef sums():\n    if folder := os.environ.get('FOLDER'):\n"
+    book.write("lib/data.py", refusing + "        raise FileNotFoundError(f'there is no {folder}')\n")
+    book.change("book/paper/two.md", "jupytext:", "data: data:sums\njupytext:")
+    before = book.site()
+    assert book.stale() == NONE
+    book.environment["FOLDER"] = "/typo"
+    for arguments in (["build"], ["run", "one", "two"]):
+        told = book.press(*arguments)
+        assert (told.returncode, told.stderr) == (1, "press: there is no /typo\n")
+        assert told.stdout == ""
+    assert book.site() == before
