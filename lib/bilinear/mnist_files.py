@@ -95,31 +95,26 @@ def fetch() -> Path:
             wanted += [name] if _read(target / name) is None else []
         except (OSError, ValueError):
             wanted.append(name)
-    if wanted and _offline():
+    if not wanted:
+        return target
+    if _offline():
         raise ConnectionError("OFFLINE is set")
     target.mkdir(parents=True, exist_ok=True)
-    if wanted:
-        if not os.access(target, os.W_OK | os.X_OK):
-            raise PermissionError(f"{target} cannot be written to")
-        mirrors = _answering()
-        try:
-            mirror = next(mirrors)
-        except ConnectionError:
-            (target / UNANSWERED).touch()
-            raise
-        (target / UNANSWERED).unlink(missing_ok=True)
-        size = sum(PUBLISHED[name][0] for name in wanted) / 1e6
-        print(f"fetching MNIST, {size:.1f} MB, from {_host(mirror)} into {target}", file=sys.stderr)
+    if not os.access(target, os.W_OK | os.X_OK):
+        raise PermissionError(f"{target} cannot be written to")
+    mirrors = _answering()
+    mirror = next(mirrors)
+    size = sum(PUBLISHED[name][0] for name in wanted) / 1e6
+    print(f"fetching MNIST, {size:.1f} MB, from {_host(mirror)} into {target}", file=sys.stderr)
     for name in wanted:
-        while True:
+        content = None
+        while content is None:
             try:
                 content = _download(mirror, name, show=sys.stderr.isatty())
-                break
             except (OSError, ValueError) as error:
                 broken = f"{name} from {_host(mirror)}: {_short(error)}"
-            mirror = next(mirrors, None)
-            if mirror is None:
-                raise OSError(f"{broken}; no other mirror answers")
+                if (mirror := next(mirrors, None)) is None:
+                    raise OSError(f"{broken}; no other mirror answers") from None
         _write(target / name, content)
     return target
 
@@ -191,6 +186,8 @@ def _write(file: Path, content: bytes) -> None:
     try:
         partial.write_bytes(content)
         os.replace(partial, file)
+    except OSError as error:
+        raise OSError(f"{file} cannot be written: {error.strerror}") from None
     finally:
         partial.unlink(missing_ok=True)
 
@@ -277,11 +274,17 @@ def _by_default() -> None:
         unanswered = folder() / UNANSWERED
         if _offline():
             reason = "OFFLINE is set"
-        elif unanswered.is_file() and time.time() - unanswered.stat().st_mtime < AGAIN:
+        elif unanswered.is_file() and abs(time.time() - unanswered.stat().st_mtime) < AGAIN:
             reason = f"no mirror answered within the last {AGAIN // 60} minutes"
         else:
             fetch()
+            unanswered.unlink(missing_ok=True)
             reason = None
+    except KeyboardInterrupt:
+        sys.exit(ENDED)
+    except ConnectionError as error:
+        unanswered.touch()
+        reason = error
     except (OSError, ValueError) as error:
         reason = error
     if reason and wrong:
@@ -291,7 +294,4 @@ def _by_default() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        _by_default()
-    except KeyboardInterrupt:
-        sys.exit(ENDED)
+    _by_default()

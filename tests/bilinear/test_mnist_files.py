@@ -413,7 +413,7 @@ def test_a_net_that_answers_everything_with_its_own_page_is_no_mirror(place, mir
         offered.update(dict.fromkeys(SMALL, page))
     with pytest.raises(ConnectionError, match=r"found 27 bytes of SHA-256 .*, a web page"):
         mnist_files.fetch()
-    assert list(lies(place)) == [mnist_files.UNANSWERED]
+    assert lies(place) == {}
 
 
 def test_a_download_does_not_last_for_ever(place, mirrors, monkeypatch):
@@ -432,10 +432,11 @@ def test_progress_is_shown_on_a_terminal(place, mirrors, monkeypatch, capsys):
     assert f"\r{BIG}: 0.0 of 0.0 MB\n" in capsys.readouterr().err  # these are small
 
 
-def process(place, mirrors):
+def process(place, mirrors, act="fetch"):
     """A process of its own that fetches."""
-    code = "from pathlib import Path; from bilinear import mnist_files as m\n"
-    code += f"m.PUBLISHED, m.MIRRORS, m.folder = {PUBLISHED}, {mirrors.urls()}, lambda: Path({str(place)!r})\nm.fetch()"
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from pathlib import Path; from bilinear import mnist_files as m\n"
+    code += f"m.PUBLISHED, m.MIRRORS, m.folder = {PUBLISHED}, {mirrors.urls()}, lambda: Path({str(place)!r})\nm.{act}()"
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
 
 
@@ -448,14 +449,18 @@ def test_two_at_once_do_no_harm(place, mirrors):
     assert len(mirrors.got()) == 6, "both were at it"
 
 
-def test_a_kill_on_the_way_leaves_no_file_that_looks_whole(place, mirrors):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_kill_on_the_way_leaves_no_file_that_looks_whole(place, mirrors, monkeypatch, how):
+    monkeypatch.delenv("MNIST_DIR", raising=False)
     mirrors.slow = 0.2
-    one = process(place, mirrors)
+    one = process(place, mirrors, act="_by_default")
     deadline = time.monotonic() + 30
     while not mirrors.got() and time.monotonic() < deadline:
         time.sleep(0.02)
-    one.send_signal(signal.SIGKILL)
-    one.communicate()
+    one.send_signal(how)
+    _, told = one.communicate()
+    assert len(told.splitlines()) == (1 if how == signal.SIGKILL else 3), told
+    assert (mnist_files.ENDED in told) == (how == signal.SIGINT)
     assert mirrors.got() == [f"first/{BIG}"]
     assert not (place / BIG).exists()
     mirrors.slow = 0
@@ -470,9 +475,24 @@ def test_a_write_that_fails_leaves_the_old_file(place, mirrors, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=f"{place / BIG} cannot be written: No space left"):
         mnist_files.fetch()
     assert lies(place) == {BIG: b"old"}
+
+
+def test_a_folder_in_place_of_a_file_is_not_written_over(place, mirrors):
+    (place / BIG).mkdir()
+    with pytest.raises(OSError, match=f"{place / BIG} cannot be written: Is a directory"):
+        mnist_files.fetch()
+    assert [file.name for file in place.iterdir()] == [BIG]
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_stays(place, mirrors):
+    (place.parent / "mine").write_bytes(b"mine")
+    (place / BIG).symlink_to("../mine")
+    mnist_files.fetch()
+    assert lies(place) == SMALL
+    assert (place.parent / "mine").read_bytes() == b"mine"
 
 
 # --- what make book does ---------------------------------------------------------------------------------
@@ -530,6 +550,14 @@ def test_where_no_mirror_answers_one_line_says_so_and_an_hour_passes(place, mirr
     assert lies(place) == SMALL, "and the mark is gone"
 
 
+def test_a_mark_of_another_clock_does_not_count(place, mirrors, by_default):
+    (place / mnist_files.UNANSWERED).touch()
+    then = time.time() + 36_000
+    os.utime(place / mnist_files.UNANSWERED, (then, then))
+    by_default()
+    assert lies(place) == SMALL
+
+
 def test_a_download_that_broke_off_is_taken_up_by_the_next_build(place, mirrors, by_default):
     for offered in mirrors.offered.values():
         offered[BIG] = (SMALL[BIG][:1000], len(SMALL[BIG]))
@@ -579,6 +607,12 @@ def test_make_book_fetches_first_and_make_test_never(small):
     assert steps["book"].index("-m bilinear.mnist_files") < steps["book"].index("-m press build")
     assert "-m press build" in steps["test"]
     assert "mnist" not in steps["test"]
+
+
+def test_what_is_published_is_made_from_mnist_or_nothing_is():
+    """The command ends with an error where MNIST cannot be had, and its job with it; `make book` would go on."""
+    job = (PROJECT / ".github/workflows/book.yml").read_text().partition("\n  pages:")[0]
+    assert job.index(mnist_files.COMMAND) < job.index("make test") < job.index("upload-pages-artifact")
 
 
 @pytest.mark.parametrize(("chosen", "status"), [("/typo", 1), ("", 0)])
