@@ -227,7 +227,7 @@ def _download(mirror: str, name: str, show: bool = False) -> bytes:
 def _answering():
     """The mirrors, as they give the smallest file and it is right. All are asked at once.
 
-    A ConnectionError says what came of each where none does within `CONNECT` seconds.
+    A ConnectionError says what came of them where none does within `CONNECT` seconds.
     """
     import pooch  # noqa: F401  its import is not the mirrors' time
 
@@ -253,7 +253,8 @@ def _answering():
             good = True
             yield mirror
     if not good:
-        what = "; ".join(f"{_host(mirror)}: {fault}" for mirror, fault in told.items())
+        each = [f"{_host(mirror)}: {fault}" for mirror, fault in told.items()]
+        what = "; ".join(each if len(set(told.values())) > 1 else set(told.values()))
         raise ConnectionError(f"no mirror gives it within {CONNECT} s: {what}")
 
 
