@@ -393,7 +393,7 @@ def test_all_mirrors_together_have_five_seconds(place, mirrors, monkeypatch):
     for offered in mirrors.offered.values():
         offered[SMALLEST] = "silence"
     began = time.monotonic()
-    with pytest.raises(ConnectionError, match="no mirror gives it within 1 s: no answer$"):
+    with pytest.raises(ConnectionError, match=r"no mirror gives it within 1 s: no answer$"):
         mnist_files.fetch()
     assert time.monotonic() - began < 3
     assert mirrors.got() == []
