@@ -33,6 +33,7 @@ MIRRORS = (
 )
 CONNECT = 5  # seconds until a mirror has answered, all of them together
 TRANSFER = 600  # seconds until a file is there
+CHUNK = 1 << 14  # bytes that are taken at once
 AGAIN = 3600  # seconds until `make book` asks again where no mirror answered
 UNANSWERED = ".unanswered"  # a file whose time says when that was
 ENDED = "\nMNIST was not fetched: ended by Ctrl-C; the files that had come whole are kept"
@@ -86,8 +87,9 @@ def fetch() -> Path:
     """Download what is missing or wrong from the first mirror that answers into `folder()`.
 
     A file gets its name only when it is complete and its checksum is right, and those that are right stay. Another
-    mirror takes over from one that breaks off. Raises ConnectionError where no mirror answers in time or OFFLINE is
-    set, and OSError where all break off or nothing can be written.
+    mirror takes over from one that breaks off; where none is left, the next call takes up what came.
+    Raises ConnectionError where no mirror answers in time or OFFLINE is set, and OSError where all break off or nothing
+    can be written.
     """
     target, wanted = folder(), []
     for name in PUBLISHED:
@@ -107,15 +109,22 @@ def fetch() -> Path:
     size = sum(PUBLISHED[name][0] for name in wanted) / 1e6
     print(f"fetching MNIST, {size:.1f} MB, from {_host(mirror)} into {target}", file=sys.stderr)
     for name in wanted:
-        content = None
-        while content is None:
-            try:
-                content = _download(mirror, name, show=sys.stderr.isatty())
-            except (OSError, ValueError) as error:
-                broken = f"{name} from {_host(mirror)}: {_short(error)}"
-                if (mirror := next(mirrors, None)) is None:
-                    raise OSError(f"{broken}; no other mirror answers") from None
-        _write(target / name, content)
+        part, sink, whole = target / f".{name}.part", _Sink(name, sys.stderr.isatty()), False
+        if part.is_file():
+            with part.open("rb") as stream:
+                sink.write(stream.read(PUBLISHED[name][0] - 1))
+        try:
+            while not whole:
+                try:
+                    _download(mirror, sink)
+                    whole = True
+                except (OSError, ValueError) as error:
+                    broken = f"{name} from {_host(mirror)}: {_short(error)}"
+                    if (mirror := next(mirrors, None)) is None:
+                        raise OSError(f"{broken}; no other mirror answers") from None
+        finally:  # after Ctrl-C too
+            _write(part, sink.getvalue()) if sink.tell() and not whole else part.unlink(missing_ok=True)
+        _write(target / name, sink.getvalue())
     return target
 
 
@@ -212,16 +221,23 @@ class _Sink(io.BytesIO):
         return written
 
 
-def _download(mirror: str, name: str, show: bool = False) -> bytes:
-    """The bytes of a file as the mirror sends them, if they are the published ones; else an OSError or ValueError."""
+def _download(mirror: str, sink: _Sink) -> None:
+    """Take what the sink lacks of its file. An OSError: broken off, the sink keeps what came; a ValueError: wrong."""
     from pooch import HTTPDownloader  # its import takes longer than all checksums
 
-    sink = _Sink(name, show)
-    options = {"timeout": (CONNECT, 10), "headers": {"Accept-Encoding": "identity"}, "chunk_size": 1 << 14}
-    HTTPDownloader(**options)(mirror + name, sink, None)
-    if fault := _fault(name, sink.getvalue()):
-        raise ValueError(fault)
-    return sink.getvalue()
+    begun, headers = sink.tell(), {"Accept-Encoding": "identity"}
+    if begun:
+        headers["Range"] = f"bytes={begun}-"
+    try:
+        HTTPDownloader(timeout=(CONNECT, 10), headers=headers, chunk_size=CHUNK)(mirror + sink.name, sink, None)
+        if fault := _fault(sink.name, sink.getvalue()):
+            raise ValueError(fault)
+    except ValueError:
+        sink.seek(0)
+        sink.truncate()
+        if not begun:
+            raise
+        _download(mirror, sink)  # the mirror sends the whole, or what had come was not the file's
 
 
 def _answering():
@@ -235,7 +251,7 @@ def _answering():
 
     def ask(mirror: str) -> None:
         try:
-            _download(mirror, smallest)
+            _download(mirror, _Sink(smallest, show=False))
             answers.put((mirror, ""))
         except Exception as error:  # told by the one who waits
             answers.put((mirror, _short(error)))
