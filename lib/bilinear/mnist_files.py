@@ -33,6 +33,7 @@ MIRRORS = (
 )
 CONNECT = 5  # seconds until a mirror has answered, all of them together
 TRANSFER = 600  # seconds until a file is there
+CHUNK = 1 << 14  # bytes that are taken at once
 AGAIN = 3600  # seconds until `make book` asks again where no mirror answered
 UNANSWERED = ".unanswered"  # a file whose time says when that was
 ENDED = "\nMNIST was not fetched: ended by Ctrl-C; the files that had come whole are kept"
@@ -86,8 +87,9 @@ def fetch() -> Path:
     """Download what is missing or wrong from the first mirror that answers into `folder()`.
 
     A file gets its name only when it is complete and its checksum is right, and those that are right stay. Another
-    mirror takes over from one that breaks off. Raises ConnectionError where no mirror answers in time or OFFLINE is
-    set, and OSError where all break off or nothing can be written.
+    mirror takes over from one that breaks off; where none is left, the next call takes up what came.
+    Raises ConnectionError where no mirror answers in time or OFFLINE is set, and OSError where all break off or nothing
+    can be written.
     """
     target, wanted = folder(), []
     for name in PUBLISHED:
@@ -95,39 +97,37 @@ def fetch() -> Path:
             wanted += [name] if _read(target / name) is None else []
         except (OSError, ValueError):
             wanted.append(name)
-    if wanted and _offline():
+    if not wanted:
+        return target
+    if _offline():
         raise ConnectionError("OFFLINE is set")
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(f"{target} cannot be made: {error.strerror}") from None
-    if wanted:
-        if not os.access(target, os.W_OK | os.X_OK):
-            raise PermissionError(f"{target} cannot be written to")
-        mirrors = _answering()
-        try:
-            mirror = next(mirrors)
-        except ConnectionError:
-            (target / UNANSWERED).touch()
-            raise
-        (target / UNANSWERED).unlink(missing_ok=True)
-        size = sum(PUBLISHED[name][0] for name in wanted) / 1e6
-        print(f"fetching MNIST, {size:.1f} MB, from {_host(mirror)} into {target}", file=sys.stderr)
+    if not os.access(target, os.W_OK | os.X_OK):
+        raise PermissionError(f"{target} cannot be written to")
+    mirrors = _answering()
+    mirror = next(mirrors)
+    size = sum(PUBLISHED[name][0] for name in wanted) / 1e6
+    print(f"fetching MNIST, {size:.1f} MB, from {_host(mirror)} into {target}", file=sys.stderr)
     for name in wanted:
-        while True:
-            answers = queue.SimpleQueue()
-            _ask(mirror, name, answers, show=sys.stderr.isatty())
-            try:
-                _, content = answers.get(timeout=TRANSFER)
-            except queue.Empty:
-                content = TimeoutError()
-            if isinstance(content, bytes):
-                break
-            broken = f"{name} from {_host(mirror)}: {_short(content)}"
-            mirror = next(mirrors, None)
-            if mirror is None:
-                raise OSError(f"{broken}; no other mirror answers")
-        _write(target / name, content)
+        part, sink, whole = target / f".{name}.part", _Sink(name, sys.stderr.isatty()), False
+        if part.is_file():
+            with part.open("rb") as stream:
+                sink.write(stream.read(PUBLISHED[name][0] - 1))
+        try:
+            while not whole:
+                try:
+                    _download(mirror, sink)
+                    whole = True
+                except (OSError, ValueError) as error:
+                    broken = f"{name} from {_host(mirror)}: {_short(error)}"
+                    if (mirror := next(mirrors, None)) is None:
+                        raise OSError(f"{broken}; no other mirror answers") from None
+        finally:  # after Ctrl-C too
+            _write(part, sink.getvalue()) if sink.tell() and not whole else part.unlink(missing_ok=True)
+        _write(target / name, sink.getvalue())
     return target
 
 
@@ -224,57 +224,56 @@ class _Sink(io.BytesIO):
         return written
 
 
-def _download(mirror: str, name: str, show: bool = False) -> bytes:
-    """The bytes of a file as the mirror sends them, if they are the published ones; else an OSError or ValueError."""
+def _download(mirror: str, sink: _Sink) -> None:
+    """Take what the sink lacks of its file. An OSError: broken off, the sink keeps what came; a ValueError: wrong."""
     from pooch import HTTPDownloader  # its import takes longer than all checksums
 
-    sink = _Sink(name, show)
-    options = {"timeout": (CONNECT, 10), "headers": {"Accept-Encoding": "identity"}, "chunk_size": 1 << 14}
-    HTTPDownloader(**options)(mirror + name, sink, None)
-    if fault := _fault(name, sink.getvalue()):
-        raise ValueError(fault)
-    return sink.getvalue()
-
-
-def _ask(mirror: str, name: str, answers: queue.SimpleQueue, show: bool = False) -> None:
-    """Begin a download; `answers` gets the mirror, and the bytes or the error.
-
-    In a thread that ends with the process: no time limit cuts a search for a name short, nor a read that drips.
-    """
-
-    def download() -> None:
-        try:
-            answers.put((mirror, _download(mirror, name, show)))
-        except Exception as error:  # told by the one who waits
-            answers.put((mirror, error))
-
-    threading.Thread(target=download, daemon=True).start()
+    begun, headers = sink.tell(), {"Accept-Encoding": "identity"}
+    if begun:
+        headers["Range"] = f"bytes={begun}-"
+    try:
+        HTTPDownloader(timeout=(CONNECT, 10), headers=headers, chunk_size=CHUNK)(mirror + sink.name, sink, None)
+        if fault := _fault(sink.name, sink.getvalue()):
+            raise ValueError(fault)
+    except ValueError:
+        sink.seek(0)
+        sink.truncate()
+        if not begun:
+            raise
+        _download(mirror, sink)  # the mirror sends the whole, or what had come was not the file's
 
 
 def _answering():
     """The mirrors, as they give the smallest file and it is right. All are asked at once.
 
-    A ConnectionError says what came of each where none does within `CONNECT` seconds.
+    A ConnectionError says what came of them where none does within `CONNECT` seconds.
     """
     import pooch  # noqa: F401  its import is not the mirrors' time
 
     answers, smallest = queue.SimpleQueue(), min(PUBLISHED, key=PUBLISHED.get)
 
+    def ask(mirror: str) -> None:
+        try:
+            _download(mirror, _Sink(smallest, show=False))
+            answers.put((mirror, ""))
+        except Exception as error:  # told by the one who waits
+            answers.put((mirror, _short(error)))
+
     for mirror in MIRRORS:
-        _ask(mirror, smallest, answers)
+        threading.Thread(target=ask, args=[mirror], daemon=True).start()  # a search for a name cannot be cut short
     end, told, good = time.monotonic() + CONNECT, dict.fromkeys(MIRRORS, "no answer"), False
     for _ in MIRRORS:
         try:
-            mirror, came = answers.get(timeout=max(end - time.monotonic(), 0))
+            mirror, fault = answers.get(timeout=max(end - time.monotonic(), 0))
         except queue.Empty:
             break
-        if not isinstance(came, bytes):
-            told[mirror] = _short(came)
-        else:
+        told[mirror] = fault
+        if not fault:
             good = True
             yield mirror
     if not good:
-        what = "; ".join(f"{_host(mirror)}: {fault}" for mirror, fault in told.items())
+        each = [f"{_host(mirror)}: {fault}" for mirror, fault in told.items()]
+        what = "; ".join(each if len(set(told.values())) > 1 else set(told.values()))
         raise ConnectionError(f"no mirror gives it within {CONNECT} s: {what}")
 
 
@@ -295,11 +294,17 @@ def _by_default() -> None:
         unanswered = folder() / UNANSWERED
         if _offline():
             reason = "OFFLINE is set"
-        elif unanswered.is_file() and 0 <= time.time() - unanswered.stat().st_mtime < AGAIN:  # clocks are set back
+        elif unanswered.is_file() and abs(time.time() - unanswered.stat().st_mtime) < AGAIN:
             reason = f"no mirror answered within the last {AGAIN // 60} minutes"
         else:
             fetch()
+            unanswered.unlink(missing_ok=True)
             reason = None
+    except KeyboardInterrupt:
+        sys.exit(ENDED)
+    except ConnectionError as error:
+        unanswered.touch()
+        reason = error
     except (OSError, ValueError) as error:
         reason = error
     if reason and wrong:
@@ -309,7 +314,4 @@ def _by_default() -> None:
 
 
 if __name__ == "__main__":
-    try:
-        _by_default()
-    except KeyboardInterrupt:
-        sys.exit(ENDED)
+    _by_default()
