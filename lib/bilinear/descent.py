@@ -304,11 +304,12 @@ def _sampled(
     def draw(size):
         if not isinstance(inputs, Tensor):
             X = inputs(size, d, D, generator=generator, dtype=like.dtype)
+            Y = label(X)
         elif fixed:
-            X = inputs
+            X, Y = tests, target
         else:
-            X = inputs[torch.randint(len(inputs), (size,), generator=generator, device=inputs.device)]
-        Y = label(X)
+            rows = torch.randint(len(inputs), (size,), generator=generator, device=inputs.device)
+            X, Y = tests[rows], target[rows]
         return X, Y + noise * gaussian(*Y.shape, generator=generator, dtype=Y.dtype) if noise else Y
 
     closed = known and inputs is gaussian
@@ -316,7 +317,8 @@ def _sampled(
         tests = inputs
         if not isinstance(inputs, Tensor):
             tests = inputs(TESTS, d, D, generator=_generator((2**32 + seed) % 2**63, student), dtype=like.dtype)
-        target = label(tests)
+        with torch.no_grad():  # a teacher may be a network
+            target = label(tests)
     sample = draw(fixed) if fixed else None
     parameters = {name: w for name, w in student.named_parameters() if w.requires_grad}
     weights = {name: w.detach() for name, w in parameters.items()}  # the same memory
