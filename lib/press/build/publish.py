@@ -90,7 +90,7 @@ def inputs() -> str:
 def publish(made_from: str) -> None:
     """Build the whole site afresh, look at it, and put it in the place of the last one."""
     shutil.rmtree(NEXT, ignore_errors=True)
-    start = "from jupyter_book.cli.main import main; main()"
+    start = "import press.build; from jupyter_book.cli.main import main; main()"
     options = ["-W", "-n", "--keep-going", "--path-output", str(NEXT)]
     command = [sys.executable, "-c", start, "build", *options, str(ROOT)]
     told = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
