@@ -108,14 +108,21 @@ def descend(
     ([1.0, 0.25, 0.0625, 0.015625], [0.125, 0.125])
     """
     steps, record = _schedule(steps, record)
+    checks.instance("slopes", slopes, Callable)
+    _callables(optimiser, watch)
     weights = {}
     for name, w in checks.instance("start", start, Mapping).items():
         if name in ("t", "loss"):
             raise ValueError(f"a tensor in start must not be called {name!r}: the run has a column of that name")
         if not isinstance(w, np.ndarray) or optimiser is not None:  # torch's optimisers move tensors
             checks.instance(f"{name} in start", w, Tensor)
-        checks.finite(f"{name} in start", torch.as_tensor(w))
+        if isinstance(w, np.ndarray):
+            checks.numbers(f"{name} in start", w)
+        else:
+            checks.finite(f"{name} in start", w)
         weights[name] = _copy(w)
+    if not weights:
+        raise ValueError("start must have at least one tensor, got none")
     if isinstance(eta, Mapping):
         if eta.keys() != weights.keys():
             raise ValueError(f"eta must name the tensors of start, {', '.join(weights)}; got {', '.join(eta)}")
@@ -137,6 +144,8 @@ def by_autograd(loss: Callable) -> Callable:
     >>> run.w.tolist()
     [0.125, 0.125]
     """
+
+    checks.instance("loss", loss, Callable)
 
     def slopes(**weights):
         leaves = {name: w.detach().requires_grad_() for name, w in weights.items()}
@@ -177,6 +186,7 @@ def population(
     checks.instance("teacher", teacher, Teacher)
     eta, eta_KQ = _step_sizes(eta, eta_KQ)
     steps, record = _schedule(steps, record)
+    _callables(optimiser, watch)
     student = _student(teacher, student, P)
     if type(student) is not PositionOnlyTransformer:  # another forward has another loss
         raise TypeError(f"student must be a PositionOnlyTransformer itself, got {type(student).__name__}")
@@ -283,14 +293,16 @@ def _sampled(
 ) -> Run:
     eta, eta_KQ = _step_sizes(eta, eta_KQ)
     steps, record = _schedule(steps, record)
+    _callables(optimiser, watch)
     student = _student(teacher, student, P)
     noise, generator = checks.real("noise", noise, least=0), _generator(seed, student)
+    seed = int(seed)  # a small integer of numpy would overflow
     like, (d, D) = next(student.parameters()), _token_shape(teacher, student, inputs)
     known = isinstance(teacher, Teacher) and type(student) is PositionOnlyTransformer
     if isinstance(inputs, Tensor):
         inputs = checks.array("inputs", inputs, ("n", d, D), like=like)
-    elif not callable(inputs):
-        raise TypeError(f"inputs must be a law of bilinear.inputs or a tensor, got {type(inputs).__name__}")
+    else:
+        checks.instance("inputs", inputs, Callable)
 
     label, output = teacher, student
     if known:  # without looking for NaN in the tokens at every step
@@ -560,6 +572,12 @@ def _step_sizes(eta, eta_KQ) -> tuple[float, float]:
     return eta, eta if eta_KQ is None else checks.real("eta_KQ", eta_KQ, least=0)
 
 
+def _callables(optimiser, watch) -> None:
+    for name, function in (("optimiser", optimiser), ("watch", watch)):
+        if function is not None:
+            checks.instance(name, function, Callable)
+
+
 def _schedule(steps, record) -> tuple[int, set[int] | None]:
     steps = checks.integer("steps", steps, 0)
     if record is not None:
@@ -611,6 +629,4 @@ def _token_shape(teacher, student, inputs) -> tuple[int, int]:
 
 
 def _generator(seed, student) -> torch.Generator:
-    if checks.integer("seed", seed, 0) >= 2**63:
-        raise ValueError(f"seed must be less than 2**63, got {seed}")
-    return torch.Generator(next(student.parameters()).device).manual_seed(seed)
+    return torch.Generator(next(student.parameters()).device).manual_seed(checks.integer("seed", seed, 0))

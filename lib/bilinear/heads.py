@@ -38,7 +38,7 @@ def excess_loss(teacher: Teacher, W_V, S) -> Tensor:
     0.0
     """
     W_V, S = _weights(teacher, W_V, S, "S")
-    return _loss_and_moments(teacher, W_V, S)[0]
+    return checks.told("W_V and S", _loss_and_moments(teacher, W_V, S)[0])
 
 
 def slopes(teacher: Teacher, *, scores: ScoreMap = SOFTMAX) -> Callable:
@@ -65,7 +65,7 @@ def slopes(teacher: Teacher, *, scores: ScoreMap = SOFTMAX) -> Callable:
             w, s = W_V.detach().requires_grad_(), S.detach().requires_grad_()
             loss, var, cov, to_var, to_cov = _loss_and_moments(teacher, w, s)
             to_W, to_S = torch.autograd.grad((to_var * var + to_cov * cov).sum(), (w, s))
-        return loss.detach(), {"W_V": to_W, "W_KQ": scores.pull_back(W_KQ, S, to_S)}
+        return checks.told("W_V and W_KQ", loss.detach()), {"W_V": to_W, "W_KQ": scores.pull_back(W_KQ, S, to_S)}
 
     return of
 

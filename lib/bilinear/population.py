@@ -41,7 +41,7 @@ def excess_loss(teacher: Teacher, W_V, S) -> Tensor:
     checks.instance("teacher", teacher, Teacher)
     W_V = checks.array("W_V", W_V, (teacher.M, teacher.d), like=teacher.V_star)
     S = checks.array("S", S, (teacher.D, teacher.D), like=teacher.V_star)
-    return ExactLoss(teacher).loss(W_V, S)
+    return checks.told("W_V and S", ExactLoss(teacher).loss(W_V, S))
 
 
 def gradients(teacher: Teacher, W_V, W_KQ, P=None) -> tuple[Tensor, Tensor, Tensor]:
@@ -61,6 +61,7 @@ def gradients(teacher: Teacher, W_V, W_KQ, P=None) -> tuple[Tensor, Tensor, Tens
     S = SOFTMAX(logits)
     loss, to_W_V, to_S = ExactLoss(teacher).slopes(W_V, S)
     to_logits = SOFTMAX.pull_back(logits, S, to_S)
+    checks.told("W_V and W_KQ", loss)
     return loss, to_W_V, to_logits if P is None else P @ to_logits @ P.T
 
 

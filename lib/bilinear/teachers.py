@@ -39,8 +39,8 @@ class Teacher:
 
     def __post_init__(self):
         checks.instance("sigma", self.sigma, Activation)
-        V_star = checks.array("V_star", self.V_star, ("M", "d")).detach().clone()
-        S_star = checks.array("S_star", self.S_star, ("D", "D"), like=V_star).detach().clone()
+        V_star = checks.array("V_star", self.V_star, ("M", "d"), not_tiny=True).detach().clone()
+        S_star = checks.array("S_star", self.S_star, ("D", "D"), like=V_star, not_tiny=True).detach().clone()
         object.__setattr__(self, "V_star", V_star)
         object.__setattr__(self, "S_star", S_star)
 
@@ -226,6 +226,7 @@ def scattered_scores(D: int, counts, *, generator: torch.Generator, uneven: bool
     ([1, 2, 3, 4, 5, 6], [1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
     """
     D = checks.integer("D", D, 1)
+    checks.instance("generator", generator, torch.Generator)
     counts = [counts] * D if isinstance(counts, Integral) else checks.collection("counts", counts)
     counts = [checks.integer("a count", count, 1) for count in counts]
     if len(counts) != D or max(counts) > D:

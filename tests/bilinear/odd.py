@@ -561,10 +561,11 @@ def odd_values(value) -> Iterator[tuple[str, object, bool]]:
 def _odd_numbers(value):
     kinds = (np.int8, np.int16, np.int32, np.int64, np.uint8) if isinstance(value, int) else (np.float64, np.float32)
     for kind in kinds:
-        if float(kind(value)) == value:
-            yield kind.__name__, kind(value), True
+        if isinstance(value, float) or np.iinfo(kind).min <= value <= np.iinfo(kind).max:
+            yield kind.__name__, kind(value), float(kind(value)) == value
     if isinstance(value, float):
-        yield "float16", np.float16(value), False
+        if abs(value) < 6e4:
+            yield "float16", np.float16(value), False
         yield "a fraction", Fraction(value), True
         yield "int8", np.int8(min(max(value, 1), 100)), False
         yield "huge int8", np.int8(100), False
