@@ -12,11 +12,12 @@ from torch import Tensor
 
 HUGE = 1e150  # what is larger, or nearer to zero than 1/HUGE, has no square that is a float
 MOST = 2**63 - 1
+FLOATS = torch.float64, torch.float32
 
 
 def integer(name: str, value, least: int) -> int:
     """`value` as an int that is at least `least`, and less than 2**63."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    if isinstance(value, bool | np.timedelta64) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
     value = int(value)
     if value < least:
@@ -31,7 +32,7 @@ def real(name: str, value, *, above: float | None = None, least: float | None = 
 
     It is zero, or of a size from 1e-150 to 1e150, so that products of a few such numbers are numbers.
     """
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool | np.timedelta64) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a real number, got {value!r} of type {type(value).__name__}")
     value = _float(value)
     for fails, bound in _bounds(above, least, most):
@@ -55,20 +56,21 @@ def numbers(
 
     Any shape; with `line` one dimension. No words, truth values, dates, complex or masked numbers.
     """
-    told = TypeError(f"{name} must be numbers, got {_short(value)} of type {type(value).__name__}")
+    given = value
     if isinstance(value, Tensor):
-        dense(name, value)
-        value = value.detach().cpu().numpy()
+        whole = not value.is_floating_point() and not value.is_complex()
+        value = dense(name, value, whole=whole).detach().cpu().numpy()
     elif line and not isinstance(value, np.ndarray):
         value = collection(name, value)
     if isinstance(value, Real) and not isinstance(value, bool | np.generic):
         value = _float(value)
     try:
         found = np.asarray(value)
+        good = found.dtype.kind in "iuf" or not found.size
     except (TypeError, ValueError, RuntimeError):
-        raise told from None
-    if isinstance(value, np.ma.MaskedArray) or (found.dtype.kind not in "iuf" and found.size):
-        raise told
+        good = False
+    if not good or isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be numbers, got {repr(given)[:60]} of type {type(given).__name__}")
     found = found.astype(float)
     if line and found.ndim != 1:
         raise ValueError(f"{name} must be one-dimensional, got {found.ndim} dimensions")
@@ -95,11 +97,6 @@ def _float(value) -> float:
         return float(value)
     except OverflowError:
         return math.inf
-
-
-def _short(value) -> str:
-    told = repr(value)
-    return told if len(told) <= 60 else f"{told[:57]}…"
 
 
 def instance(name: str, value, kind: type):
@@ -144,23 +141,18 @@ def array(name: str, value, shape: tuple, like: Tensor | None = None, *, not_tin
     return tensor
 
 
-def dense(name: str, tensor: Tensor) -> None:
-    """Refuse a tensor that does not hold float32 or float64 numbers, one beside the other."""
-    if tensor.dtype not in (torch.float32, torch.float64):
-        kind = "real and of dtype" if tensor.is_complex() else "of dtype"
-        raise TypeError(f"{name} must be {kind} float64 or float32, got {tensor.dtype}")
+def dense(name: str, value, *, whole: bool = False) -> Tensor:
+    """`value`, which must be a tensor that holds float32 or float64 numbers (with `whole` integers), all of them."""
+    tensor = instance(name, value, Tensor)
+    if tensor.dtype not in ((torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8) if whole else FLOATS):
+        real = "real and " if tensor.is_complex() else ""
+        raise TypeError(
+            f"{name} must be {real}of {'integers' if whole else 'dtype float64 or float32'}, got {tensor.dtype}"
+        )
     if tensor.is_meta or tensor.layout != torch.strided:
         kind = "meta tensor" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
         raise TypeError(f"{name} must be a dense tensor with numbers in it, got a {kind}")
-
-
-def whole(name: str, value) -> Tensor:
-    """`value`, which must be a tensor of integers that holds them."""
-    if instance(name, value, Tensor).dtype not in (torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8):
-        raise TypeError(f"{name} must be integers, got {value.dtype}")
-    if value.is_meta or value.layout != torch.strided:
-        raise TypeError(f"{name} must be a dense tensor with numbers in it, got {value.layout} on {value.device}")
-    return value
+    return tensor
 
 
 def finite(name: str, tensor: Tensor, not_tiny: bool = False) -> None:
@@ -176,14 +168,9 @@ def finite(name: str, tensor: Tensor, not_tiny: bool = False) -> None:
         bound = "finite" if not math.isfinite(value := tensor[index].item()) else f"at most {largest:.2g} in size"
         raise ValueError(f"{name} must be {bound}, got {value:g} at index {index}")
     if not_tiny and size.numel() and 0 < (most := size.max().item()) < (least := torch.finfo(tensor.dtype).tiny ** 0.5):
-        raise ValueError(f"{name} must be zero or have an entry of {least:.2g} or more in size, the largest is {most:g}")
-
-
-def told(name: str, loss):
-    """`loss`, where it is a number: with weights this large its terms may overflow."""
-    if not math.isfinite(loss):
-        raise FloatingPointError(f"{name} are too large: the loss is {float(loss):g}")
-    return loss
+        raise ValueError(
+            f"{name} must be zero or have an entry of {least:.2g} or more in size, the largest is {most:g}"
+        )
 
 
 def orthogonal(name: str, P, D: int, like: Tensor | None = None) -> Tensor:

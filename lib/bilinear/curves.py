@@ -40,7 +40,7 @@ def crossing(x, y, level: float, *, log_y: bool = True) -> float:
     if not beyond.size:
         nearest = y[np.abs(y - level).argmin()]
         told, wanted = (np.exp(nearest), np.exp(level)) if log_y else (nearest, level)
-        raise ValueError(f"y never reaches {wanted:.6g}; the nearest that it comes is {told:.6g}")
+        raise ValueError(f"y never reaches the level {wanted:.6g}; the nearest that it comes is {told:.6g}")
     i = int(beyond[0])
     if i == 0:
         return float(x[0])
@@ -65,7 +65,7 @@ def power(x, y, between: tuple[float, float] | None = None, *, log_y: bool = Tru
         inside = (x >= between[0]) & (x <= between[1])
         x, y = x[inside], y[inside]
     if len(x) < 2:
-        raise ValueError(f"a power needs two points or more, got {len(x)} between {between}")
+        raise ValueError(f"a power needs two points or more in x and y, got {len(x)} between {between}")
     log_x, y = _logs(x, "x"), _logs(np.abs(y)) if log_y else y
     return float(np.polyfit(log_x, y, 1)[0])
 

@@ -29,7 +29,7 @@ from .activations import Activation
 from .inputs import gaussian
 from .population import ExactLoss
 from .scores import SOFTMAX
-from .students import PositionOnlyTransformer, sampled_slopes, turn_back
+from .students import PositionOnlyTransformer, sampled_slopes, turn
 from .teachers import Teacher
 
 AT_ONCE = 20_000_000  # entries of logits that the compiled loop moves before it listens to Ctrl-C again: 0.1 s
@@ -49,7 +49,8 @@ class Run:
     `value_error`      ‖W_V − V*‖_F          (Theorem 3.1(2))
     `score_error`      ‖S − S*‖_F            (Theorem 3.1(1))
     `C1`               ⟨W_V, V*⟩/‖V*‖_F²      (Lemma D.2)
-    `gap`              log of the mean score on the support over the mean score off it, 0 where nothing is off it
+    `gap`              log of the mean score on the support over the mean score off it, 0 where nothing is off it,
+                       infinite where the scores off it underflow
     `.W_V .W_KQ .S`    the weights and the scores at the end, of runs of matrices
     A column may be given as a function, which is called when it is first read. Raises AttributeError for other names.
 
@@ -205,12 +206,12 @@ def population(
         S = score_map(logits)
         loss, to_W_V, to_S = exact.slopes(W_V, S)
         to_logits = score_map.pull_back(logits, S, to_S)
-        return loss, {"W_V": to_W_V, "W_KQ": to_logits if plain else turn_back(student.P, to_logits)}
+        return loss, {"W_V": to_W_V, "W_KQ": to_logits if plain else turn(student.P.T, to_logits)}
 
     def look():
         if plain:
             student.W_V.copy_(weights["W_V"])
-            student.W_KQ.copy_(turn_back(student.P, weights["W_KQ"]))
+            student.W_KQ.copy_(turn(student.P.T, weights["W_KQ"]))
         return watch(student)
 
     def row(loss, weights):
@@ -225,7 +226,7 @@ def population(
             columns = _loop(slopes, weights, sizes, steps, optimiser, record, row)
             weights["S"] = score_map(logits_of(weights["W_KQ"]))
         if plain:
-            weights["W_KQ"] = turn_back(student.P, weights["W_KQ"])
+            weights["W_KQ"] = turn(student.P.T, weights["W_KQ"])
         return Run(columns, {name: w.contiguous() for name, w in weights.items()})
 
 
@@ -351,7 +352,7 @@ def _sampled(
         S = student.score_map(logits)
         loss, to_W_V, to_S = sampled_slopes(student.sigma, student.W_V, S, X, Y)
         to_logits = student.score_map.pull_back(logits, S, to_S)
-        return loss, {"W_V": to_W_V, "W_KQ": turn_back(student.P, to_logits)}
+        return loss, {"W_V": to_W_V, "W_KQ": turn(student.P.T, to_logits)}
 
     usual = type(student) is PositionOnlyTransformer and isinstance(student.sigma, Activation) and len(parameters) == 2
     slopes_on = by_hand if usual else by_autograd

@@ -29,7 +29,7 @@ def excess_loss(teacher: Teacher, W_V, S) -> Tensor:
     """½ E‖f*(X) − σ(Σ_h W_h X S_h)‖_F² for Gaussian X, exactly. Shapes: `W_V` heads × M × d, `S` heads × D × D; 0-dim.
 
     A value only: its slopes are `slopes`, not autograd's. Raises ValueError for shapes that do not meet the teacher's
-    and for NaN.
+    and for NaN, FloatingPointError where the loss overflows.
 
     >>> from bilinear.teachers import convolution
     >>> f = convolution(torch.ones(1, 2, dtype=torch.float64), D=4, K=2)
@@ -38,7 +38,10 @@ def excess_loss(teacher: Teacher, W_V, S) -> Tensor:
     0.0
     """
     W_V, S = _weights(teacher, W_V, S, "S")
-    return checks.told("W_V and S", _loss_and_moments(teacher, W_V, S)[0])
+    loss = _loss_and_moments(teacher, W_V, S)[0]
+    if not loss.isfinite():
+        raise FloatingPointError(f"W_V and S are too large: the loss is {loss.item():g}")
+    return loss
 
 
 def slopes(teacher: Teacher, *, scores: ScoreMap = SOFTMAX) -> Callable:
@@ -65,7 +68,7 @@ def slopes(teacher: Teacher, *, scores: ScoreMap = SOFTMAX) -> Callable:
             w, s = W_V.detach().requires_grad_(), S.detach().requires_grad_()
             loss, var, cov, to_var, to_cov = _loss_and_moments(teacher, w, s)
             to_W, to_S = torch.autograd.grad((to_var * var + to_cov * cov).sum(), (w, s))
-        return checks.told("W_V and W_KQ", loss.detach()), {"W_V": to_W, "W_KQ": scores.pull_back(W_KQ, S, to_S)}
+        return loss.detach(), {"W_V": to_W, "W_KQ": scores.pull_back(W_KQ, S, to_S)}
 
     return of
 

@@ -52,7 +52,9 @@ def pareto(*shape: int, index: float, generator: torch.Generator, dtype: torch.d
     True
     """
     index = checks.real("index", index, above=1)
-    y = 1 - 2 * torch.rand(_sizes(shape, generator, dtype), generator=generator, dtype=dtype, device=generator.device)  # in (−1, 1]
+    y = 1 - 2 * torch.rand(
+        _sizes(shape, generator, dtype), generator=generator, dtype=dtype, device=generator.device
+    )  # in (−1, 1]
     tiny = torch.finfo(dtype).tiny
     return torch.copysign(y.abs().clamp(min=tiny) ** (-1 / index), y)
 

@@ -225,6 +225,8 @@ def closed_form(scalars, T):
     if _known(scalars).slope != 1:
         raise ValueError(f"scalars: the closed form needs the identity, slope 1, got slope {scalars.slope:g}")
     T = np.atleast_1d(_steps(T))
+    if T.ndim > 1:
+        raise ValueError(f"T must be a number or one-dimensional, got {T.ndim} dimensions")
     r = _positive_r(scalars)
     most = 1 + abs(math.log(r)) + 0.5 * np.arcsinh((1 + r) ** 2 * (T / escape_time(scalars)) / r + r + 1 / r)
     start = float(arrival(scalars, 0.0))

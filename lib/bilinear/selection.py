@@ -60,7 +60,9 @@ def slopes(sets, queries) -> Callable:
     queries = checks.array("queries", queries, (n, "c"), like=sets)
     sizes = sets.sum(1)
     if not (good := ((sets == 0) | (sets == 1)).all(1) & (sizes > 0)).all():
-        raise ValueError(f"sets must have rows of zeros and ones, none empty; row {int((~good).nonzero()[0])} is not so")
+        raise ValueError(
+            f"sets must have rows of zeros and ones, none empty; row {int((~good).nonzero()[0])} is not so"
+        )
     targets = (sets / sizes[:, None]).T.contiguous()  # s*, D × n
     target_sq = targets.square().sum(0).mean()
 

@@ -70,13 +70,11 @@ class PositionOnlyTransformer(nn.Module):
 
 
 def turn(P: Tensor, W: Tensor) -> Tensor:
-    """PᵀWP, D × D: the logits of weights W. W itself where P is I: products of D × D are dear where D is large."""
+    """PᵀWP, D × D: the logits of weights W. W itself where P is I: products of D × D are dear where D is large.
+
+    Turned by P.T: PWPᵀ, the weights that have the logits W; of a slope in the logits, the slope in W_KQ.
+    """
     return W if checks.is_identity(P) else P.T @ W @ P
-
-
-def turn_back(P: Tensor, logits: Tensor) -> Tensor:
-    """PWPᵀ, D × D: the weights that have these logits; of a slope in the logits, the slope in W_KQ."""
-    return logits if checks.is_identity(P) else P @ logits @ P.T
 
 
 def sampled_slopes(sigma: Activation, W_V: Tensor, S: Tensor, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -85,7 +85,10 @@ def population_loss(B, B_star, flip: float = 0.0) -> float:
     (0.69314718056, 0.69314718056)
     """
     B, B_star, flip = _problem(B, B_star, flip)
-    return checks.told("B", _loss_and_gradient(B, B_star, flip)[0])
+    loss = _loss_and_gradient(B, B_star, flip)[0]
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"B is too large: the loss is {loss:g}")
+    return loss
 
 
 def slopes(B_star, flip: float = 0.0) -> Callable:
@@ -110,8 +113,8 @@ def slopes(B_star, flip: float = 0.0) -> Callable:
 
 
 def _problem(B, B_star, flip):
-    B_star = checks.array("B_star", B_star, ("d", "D"))
-    B = checks.array("B", B, tuple(B_star.shape), like=B_star)
+    B_star = checks.array("B_star", B_star, ("d", "D")).detach()
+    B = checks.array("B", B, tuple(B_star.shape), like=B_star).detach()
     norm = float(B_star.norm())
     if abs(norm - 1) > 1e-6:
         raise ValueError(f"B_star must have Frobenius norm 1, got {norm:g}")
@@ -290,7 +293,7 @@ class ClassifierScalars:
 
     def loss(self, V, gap):
         """The exact population loss at (V, gap); arrays that broadcast."""
-        V = checks.numbers("V", V, least=-1e100, most=1e100)
+        V = checks.numbers("V", V, least=0, most=1e100)
         p, q = self._scores(checks.numbers("gap", gap, least=-300))
         short = self.D * V * (self.D - 1) * q * q / (np.sqrt(p * p + (self.D - 1) * q * q) + p)  # A − D V p
         A = self.D * V * np.sqrt(p * p + (self.D - 1) * q * q)

@@ -144,7 +144,8 @@ class Layer:
     def read(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(a, φ, x_H) of each sentence: n × H, n × 2N, n × 2N."""
         N = len(self.V)
-        if checks.whole("tokens", tokens).ndim != 2 or not len(tokens) or tokens.shape[1] < 2 or not 0 <= int(tokens.min()) <= int(tokens.max()) < N:
+        shaped = checks.dense("tokens", tokens, whole=True).ndim == 2 and len(tokens) and tokens.shape[1] > 1
+        if not shaped or not 0 <= int(tokens.min()) <= int(tokens.max()) < N:
             raise ValueError(f"tokens must be n × H with H ≥ 2 and entries in 0 … {N - 1}, got {tuple(tokens.shape)}")
         n, tokens = len(tokens), tokens.long()
         before = torch.cat([torch.full((n, 1), N), tokens[:, :-1]], dim=1) + N  # 2N: no token before the first
@@ -187,20 +188,25 @@ def reparametrised(
     checks.instance("task", task, Recall)
     margins = checks.array("margins", margins, (task.triggers,))
     N, q = task.N, torch.arange(task.triggers)
-    if not isinstance(value, Tensor) or value.ndim:  # a tensor may be trained
-        value = checks.real("value", value)
-    else:
-        checks.finite("value", value)
+    value = _trained("value", value, ())
     V = value * torch.eye(N, 2 * N, dtype=margins.dtype)
     zero = margins.new_zeros(2 * N, 2 * N)
     W, F = zero.index_put((q, N + q), margins), V.new_zeros(N, 2 * N)
     if task.alpha is not None:
         gamma = math.log(task.alpha / (1 - task.alpha)) if gamma is None else gamma
+        gamma = _trained("gamma", gamma, (task.triggers,))
         W = W - zero.index_put((q, torch.full_like(q, task.noise)), margins)
         on_q = torch.as_tensor(gamma, dtype=margins.dtype).expand(task.triggers)
         noise = torch.full_like(q, task.noise)
         F = F.index_put((noise, q), on_q).index_put((noise, N + q), torch.ones_like(on_q))
     return Layer(V, W, F, attention, kappa)
+
+
+def _trained(name: str, value, shape: tuple):
+    """A number; or a tensor of one or of this shape, which may be trained."""
+    if not isinstance(value, Tensor):
+        return checks.real(name, value)
+    return checks.array(name, value, shape if value.ndim else ())
 
 
 def losses(logits: Tensor, label: Tensor) -> Tensor:
@@ -211,10 +217,10 @@ def losses(logits: Tensor, label: Tensor) -> Tensor:
     >>> losses(torch.tensor([[90.0, 0.0]], dtype=torch.float64), torch.tensor([0])).item() == math.exp(-90)
     True
     """
-    checks.finite("logits", checks.instance("logits", logits, Tensor))
+    checks.finite("logits", logits)
     if logits.ndim != 2 or not logits.numel():
         raise ValueError(f"logits must be n × N, got {tuple(logits.shape)}")
-    if checks.whole("label", label).shape != logits.shape[:1]:
+    if checks.dense("label", label, whole=True).shape != logits.shape[:1]:
         raise ValueError(f"label must have one entry a row of logits, {len(logits)}, got {tuple(label.shape)}")
     if not 0 <= int(label.min()) <= int(label.max()) < logits.shape[1]:
         raise ValueError(f"label must have entries in 0 … {logits.shape[1] - 1}, got {label.min()} to {label.max()}")
@@ -256,6 +262,8 @@ def train(
     """
     checks.instance("task", task, Recall)
     checks.instance("build", build, Callable)
+    for name, w in checks.instance("start", start, Mapping).items():
+        checks.finite(f"{name} in start", w)
     if watch is not None:
         checks.instance("watch", watch, Callable)
     if data is not None:
@@ -306,7 +314,11 @@ def margin_dynamics(shares, N: int, eta: float, steps: int, norm: str = "joint")
     shares = checks.numbers("shares", shares, least=0, line=True)
     if abs(shares.sum() - 1) > 1e-9:
         raise ValueError(f"shares must add up to 1, got {shares.sum():g}")
-    N, steps, eta = checks.integer("N", N, 2), checks.integer("steps", steps, 0), checks.real("eta", eta, above=0, most=300)
+    N, steps, eta = (
+        checks.integer("N", N, 2),
+        checks.integer("steps", steps, 0),
+        checks.real("eta", eta, above=0, most=300),
+    )
     lengths = {"joint": np.linalg.norm, "sum": np.sum, "own": lambda s: np.where(s > 0, s, 1), "none": lambda s: 1.0}
     if not isinstance(norm, str) or norm not in lengths:
         raise ValueError(f"norm must be one of {', '.join(lengths)}, got {norm!r}")
@@ -334,7 +346,11 @@ def noisy_loss(N: int, alpha: float, margin):
     >>> round(float(noisy_loss(60, 0.5, 5.0)), 4)
     0.8716
     """
-    excess = np.log1p((checks.integer("N", N, 3) - 2) * (1 - _inside("alpha", alpha)) * np.exp(-checks.numbers("margin", margin, least=-700)))
+    excess = np.log1p(
+        (checks.integer("N", N, 3) - 2)
+        * (1 - _inside("alpha", alpha))
+        * np.exp(-checks.numbers("margin", margin, least=-700))
+    )
     return entropy(alpha) + excess
 
 

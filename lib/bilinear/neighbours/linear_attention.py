@@ -214,7 +214,8 @@ def certify(Z: Tensor) -> Certificate:
     >>> certify(Z).identifiable, certify(Z[:5]).rank
     (True, 5)
     """
-    H = folded_features(checks.array("Z", Z, ("N", "d", "n")))
+    Z = checks.array("Z", Z, ("N", "d", "n"))
+    H = folded_features(Z)
     N, psi = H.shape
     _, s, right = torch.linalg.svd(H, full_matrices=False)
     kept = s > max(N, psi) * torch.finfo(H.dtype).eps * s[0]
@@ -278,7 +279,7 @@ def learn(Z: Tensor, Y: Tensor, *, least_norm: bool = False) -> Fit:
     """
     Z = checks.array("Z", Z, ("N", "d", "n"))
     N, d, _ = Z.shape
-    Y = checks.array("Y", Y, (N, d), like=Z)
+    Y = checks.array("Y", Y, (N, d), like=Z, not_tiny=True)
     U, certificate = unfolding(d).to(Z), certify(Z)
     rank, psi = certificate.rank, U.shape[1]
     if rank < psi and not least_norm:
@@ -308,7 +309,7 @@ def slopes(p: Tensor, moment: Tensor) -> Callable:
     [1.0, 0.0, 0.0, 1.0]
     """
     for name, value in (("p", p), ("moment", moment)):
-        checks.finite(name, checks.instance(name, value, Tensor))
+        checks.finite(name, value)
     if p.ndim < 2 or not p.numel():
         raise ValueError(f"p must have shape (…, d, ψ), got {tuple(p.shape)}")
     p, moment = p.detach(), moment.detach()
@@ -322,6 +323,12 @@ def slopes(p: Tensor, moment: Tensor) -> Callable:
     T_star = p @ (U / U.sum(0)).mT  # T_star U = p
 
     def of(A, B):
+        for name, part in (("A", A), ("B", B)):
+            if checks.dense(name, part).dtype != p.dtype:
+                raise TypeError(f"{name} must have dtype {p.dtype} like p, got {part.dtype}")
+        if A.ndim < 2 or A.shape != B.shape or (*A.shape[:-2], A.shape[-1]) != size[:-1]:
+            shape = (*size[:-2], "heads", d * d)
+            raise ValueError(f"A and B must have shape {shape}, got {tuple(A.shape)} and {tuple(B.shape)}")
         error = (A.mT @ B).reshape(T_star.shape) - T_star
         to_T = error @ W
         loss, to_T = 0.5 * (to_T.flatten() @ error.flatten()), to_T.reshape(size)
@@ -348,7 +355,7 @@ def train_heads(
     p = checks.array("p", p, ("runs", "d", "ψ"))
     runs, d, _ = p.shape
     checks.instance("generator", generator, torch.Generator)
-    p, moment = p.detach(), checks.instance("moment", moment, Tensor).detach().to(p)
+    p, moment = p.detach(), checks.dense("moment", moment).detach().to(p)
     of, U = slopes(p, moment), unfolding(d).to(p)
     heads, eta = checks.integer("heads", heads, 1), checks.real("eta", eta, above=0)
     start = torch.randn(2, runs, heads, d * d, generator=generator, dtype=p.dtype) / math.sqrt(d)
@@ -473,7 +480,7 @@ def automaton_inputs(tables: Tensor, pairs: Tensor, states: int) -> Tensor:
     """
     states = checks.integer("states", states, 1)
     for name, index in (("tables", tables), ("pairs", pairs)):
-        checks.whole(name, index)
+        checks.dense(name, index, whole=True)
     m = tables.shape[-1] if tables.ndim else 0
     if not m or pairs.shape != tables.shape[:-1]:
         raise ValueError(f"tables must be (…, m) and pairs (…), got {tuple(tables.shape)} and {tuple(pairs.shape)}")
@@ -489,8 +496,7 @@ def automaton_inputs(tables: Tensor, pairs: Tensor, states: int) -> Tensor:
 
 def _inputs(Z, d: int | None = None, like: Tensor | None = None) -> Tensor:
     """Z as it is; refuses what is not a finite floating tensor (…, d, n), in `like`'s dtype."""
-    if not (isinstance(Z, Tensor) and Z.is_floating_point()):
-        raise TypeError(f"Z must be a tensor of floats, got {getattr(Z, 'dtype', type(Z).__name__)}")
+    checks.dense("Z", Z)
     if like is not None and Z.dtype != like.dtype:
         raise TypeError(f"Z must have dtype {like.dtype}, got {Z.dtype}")
     if Z.ndim < 2 or 0 in Z.shape or (d is not None and Z.shape[-2] != d):
