@@ -39,7 +39,10 @@ class Activation:
         object.__setattr__(self, "slope", checks.real("slope", self.slope, least=0.0, most=1.0))
 
     def __call__(self, z: Tensor) -> Tensor:
-        """σ(z), any shape; NaN stays NaN. Autograd gives the symmetric σ'(0) = ½(1+κ), so that zero weights can start to move."""
+        """σ(z), any shape; NaN stays NaN.
+
+        Autograd gives the symmetric σ'(0) = ½(1+κ), so that zero weights can start to move.
+        """
         checks.dense("z", z)
         return 0.5 * (1 + self.slope) * z + 0.5 * (1 - self.slope) * z.abs()
 

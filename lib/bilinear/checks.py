@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-
 HUGE = 1e150  # what is larger, or nearer to zero than 1/HUGE, has no square that is a float
 MOST = 2**63 - 1
 FLOATS = torch.float64, torch.float32

@@ -468,6 +468,8 @@ def _compiled_loop(exact: ExactLoss, weights, eta, steps, record, read, look) ->
 
 
 def _diverged(t, loss, sizes) -> FloatingPointError:
+    if t == 0:
+        return FloatingPointError(f"the loss is {float(loss):.3g} before any step: V_star or the start is too large")
     sizes = ", ".join(f"{size:g}" for size in dict.fromkeys(sizes))
     return FloatingPointError(f"the run diverged at step {t}: loss = {float(loss):.3g} at eta = {sizes}")
 
@@ -559,7 +561,7 @@ def _advice(teacher, token_sq: float, plain: bool):
     try:
         yield
     except FloatingPointError as error:
-        if not plain:
+        if not plain or "before any step" in str(error):
             raise
         safe = 1 / (teacher.D * token_sq)
         raise FloatingPointError(

@@ -26,7 +26,8 @@ class ScoreMap:
     """A map from logits to scores, down each column (2.4), with the slope's way back.
 
     A call takes logits (…, D, n) to S of the same shape; D, the number of tokens, sets the scale 1/√D.
-    NaN stays NaN. `pull_back(logits, S, to_S)` is dL/dlogits from dL/dS, the same shape. Autograd goes through a call too.
+    NaN stays NaN. `pull_back(logits, S, to_S)` is dL/dlogits from dL/dS, the same shape.
+    Autograd goes through a call too.
     """
 
     def __call__(self, logits: Tensor) -> Tensor:

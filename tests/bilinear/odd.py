@@ -6,7 +6,6 @@ values of the wrong shape, dtype, kind and size, and says what came of it; the o
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import functools
 import importlib

@@ -226,8 +226,8 @@ def certify(Z: Tensor) -> Certificate:
 def certify_moment(moment: Tensor) -> Certificate:
     """The certificate of a law of inputs, from its exact second moment E[H Hᵀ].
 
-    Shapes: `moment` ψ × ψ, symmetric. An eigenvalue counts as zero below ψ ulps of the largest.
-    Raises ValueError where ψ is not d²(d+1)/2 for any d.
+    Shapes: `moment` ψ × ψ, symmetric, no eigenvalue below zero. One counts as zero below ψ ulps of the largest.
+    Raises ValueError where it is not such, and where ψ is not d²(d+1)/2 for any d.
 
     >>> round(certify_moment(gaussian_moment(3, 5)).smallest, 12)
     4.0
@@ -245,7 +245,7 @@ def _moment(moment: Tensor) -> Tensor:
     """A second moment, refused unless it is symmetric and has no eigenvalue below zero, to rounding."""
     error, size = (moment - moment.T).abs().max().item(), moment.abs().max().item()
     least = torch.linalg.eigvalsh(moment)[0].item()
-    if (slack := 1e3 * len(moment) * torch.finfo(moment.dtype).eps * size) < max(error, -least):
+    if 1e3 * len(moment) * torch.finfo(moment.dtype).eps * size < max(error, -least):
         raise ValueError(
             f"moment must be symmetric, with no eigenvalue below 0: the largest entry of |moment − momentᵀ| is "
             f"{error:.2g}, the least eigenvalue {least:.2g}"
