@@ -39,7 +39,11 @@ class Activation:
         object.__setattr__(self, "slope", checks.real("slope", self.slope, least=0.0, most=1.0))
 
     def __call__(self, z: Tensor) -> Tensor:
-        """σ(z), any shape. Autograd gives the symmetric σ'(0) = ½(1+κ), so that zero weights can start to move."""
+        """σ(z), any shape; NaN stays NaN.
+
+        Autograd gives the symmetric σ'(0) = ½(1+κ), so that zero weights can start to move.
+        """
+        checks.dense("z", z)
         return 0.5 * (1 + self.slope) * z + 0.5 * (1 - self.slope) * z.abs()
 
     @property
@@ -55,14 +59,29 @@ class Activation:
     def product_moment(self, var_u: Tensor, var_v: Tensor, cov: Tensor) -> Tensor:
         """E σ(u)σ(v) for a centred Gaussian pair, in the textbook form.
 
-        Shapes: any that broadcast. Assumes |cov| ≤ √(var_u var_v). A loss near zero cancels in this form:
+        Shapes: any that broadcast. Raises ValueError where a variance is negative,
+        or |cov| above √(var_u var_v) beyond rounding. A loss near zero cancels in this form:
         `population` has the other one. Source: derived in `paper/setting`; for ReLU the arc-cosine kernel of degree 1.
 
         >>> one = torch.tensor(1.0, dtype=torch.float64)
         >>> RELU.product_moment(one, one, one).item()      # u = v: half of the variance
         0.5
         """
-        scale = (var_u * var_v).sqrt()
+        parts = {"var_u": var_u, "var_v": var_v, "cov": cov}
+        for name, part in parts.items():
+            checks.finite(name, part)
+        try:
+            torch.broadcast_shapes(*(part.shape for part in parts.values()))
+        except RuntimeError:
+            raise ValueError(
+                f"var_u, var_v and cov must broadcast, got {[tuple(p.shape) for p in parts.values()]}"
+            ) from None
+        for name in ("var_u", "var_v"):
+            if (parts[name] < 0).any():
+                raise ValueError(f"{name} must be at least 0, got {parts[name].min().item():g}")
+        scale = var_u.sqrt() * var_v.sqrt()
+        if (cov.abs() > (1 + 1e-6) * scale).any():
+            raise ValueError("cov must be at most √(var_u var_v) in size, got more")
         rho = torch.where(scale > 0, cov / torch.where(scale > 0, scale, 1.0), 0.0).clamp(-1, 1)
         even = scale * (2 / math.pi) * ((1 - rho**2).sqrt() + rho * rho.asin())
         return 0.25 * (1 + self.slope) ** 2 * cov + 0.25 * (1 - self.slope) ** 2 * even
@@ -73,7 +92,7 @@ def angle_defect(theta, sin, cos):
 
     Takes sin θ and cos θ too, since every caller has them. It is the only trace that ReLU leaves in the loss:
     E(σ(u)−σ(v))² = a [E(u−v)² − 2β √(Var u Var v) h(θ)] for a centred Gaussian pair at angle θ. Below 0.05 the
-    series is used, since the two terms cancel there. Source: derived in `paper/setting`.
+    series is used, since the two terms cancel there. NaN stays NaN. Source: derived in `paper/setting`.
 
     >>> theta = np.array([0.0, np.pi])
     >>> angle_defect(theta, np.sin(theta), np.cos(theta)).round(6)

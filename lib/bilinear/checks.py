@@ -9,49 +9,97 @@ import numpy as np
 import torch
 from torch import Tensor
 
+HUGE = 1e150  # what is larger, or nearer to zero than 1/HUGE, has no square that is a float
+MOST = 2**63 - 1
+FLOATS = torch.float64, torch.float32
+
 
 def integer(name: str, value, least: int) -> int:
-    """`value` as an int that is at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, Integral):
+    """`value` as an int that is at least `least`, and less than 2**63."""
+    if isinstance(value, bool | np.timedelta64) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
+    value = int(value)
     if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
-    return int(value)
-
-
-def real(name: str, value, *, above: float | None = None, least: float | None = None, most: float | None = None):
-    """`value` as a finite float with `above` < value, `least` ≤ value and value ≤ `most`, where given."""
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{name} must be a real number, got {value!r} of type {type(value).__name__}")
-    value = float(value)
-    if not math.isfinite(value):
-        raise ValueError(f"{name} must be finite, got {value}")
-    if above is not None and not value > above:
-        raise ValueError(f"{name} must be greater than {above:g}, got {value:g}")
-    if least is not None and not value >= least:
-        raise ValueError(f"{name} must be at least {least:g}, got {value:g}")
-    if most is not None and not value <= most:
-        raise ValueError(f"{name} must be at most {most:g}, got {value:g}")
+        raise ValueError(f"{name} must be at least {least}, got {value if value >= -MOST else 'less than -2**63'}")
+    if value > MOST:
+        raise ValueError(f"{name} must be less than 2**63, got more")
     return value
 
 
-def reals(name: str, value, least: float | None = None) -> np.ndarray:
-    """`value` as a one-dimensional float array of finite numbers that are at least `least`, where given."""
+def real(name: str, value, *, above: float | None = None, least: float | None = None, most: float | None = None):
+    """`value` as a finite float with `above` < value, `least` ≤ value and value ≤ `most`, where given.
+
+    It is zero, or of a size from 1e-150 to 1e150, so that products of a few such numbers are numbers.
+    """
+    if isinstance(value, bool | np.timedelta64) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a real number, got {value!r} of type {type(value).__name__}")
+    value = _float(value)
+    for fails, bound in _bounds(above, least, most):
+        if fails(value):
+            raise ValueError(f"{name} must be {bound}, got {value:g}")
+    if 0 < abs(value) < 1 / HUGE:
+        raise ValueError(f"{name} must be 0 or of a size of {1 / HUGE:g} or more, got {value:g}")
+    return value
+
+
+def numbers(
+    name: str,
+    value,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    most: float | None = None,
+    line: bool = False,
+) -> np.ndarray:
+    """`value`, a number or an array of them, as float64: finite, at most 1e150 in size, and in the range given.
+
+    Any shape; with `line` one dimension. No words, truth values, dates, complex or masked numbers.
+    """
+    given = value
+    if isinstance(value, Tensor):
+        whole = not value.is_floating_point() and not value.is_complex()
+        value = dense(name, value, whole=whole).detach().cpu().numpy()
+    elif line and not isinstance(value, np.ndarray):
+        value = collection(name, value)
+    if isinstance(value, Real) and not isinstance(value, bool | np.generic):
+        value = _float(value)
     try:
-        numbers = np.asarray(value if isinstance(value, np.ndarray) else collection(name, value), dtype=float)
-    except ValueError:
-        raise TypeError(f"{name} must be numbers, got {value!r}") from None
-    if numbers.ndim != 1:
-        raise ValueError(f"{name} must be one-dimensional, got {numbers.ndim} dimensions")
-    if (bad := numbers[~np.isfinite(numbers)]).size:
-        raise ValueError(f"{name} must be finite, got {bad[0]:g}")
-    if least is not None and (bad := numbers[numbers < least]).size:
-        raise ValueError(f"{name} must be at least {least:g}, got {bad[0]:g}")
-    return numbers
+        found = np.asarray(value)
+        good = found.dtype.kind in "iuf" or not found.size
+    except (TypeError, ValueError, RuntimeError):
+        good = False
+    if not good or isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must be numbers, got {repr(given)[:60]} of type {type(given).__name__}")
+    found = found.astype(float)
+    if line and found.ndim != 1:
+        raise ValueError(f"{name} must be one-dimensional, got {found.ndim} dimensions")
+    for fails, bound in _bounds(above, least, most):
+        if (bad := found[fails(found)]).size:
+            raise ValueError(f"{name} must be {bound}, got {bad.flat[0]:g}")
+    return found
+
+
+def _bounds(above, least, most):
+    """(whether a number or an array fails, the bound in words) of each bound that is given."""
+    yield (lambda x: ~np.isfinite(x)), "finite"
+    if above is not None:
+        yield (lambda x: x <= above), f"greater than {above:g}"
+    if least is not None:
+        yield (lambda x: x < least), f"at least {least:g}"
+    if most is not None:
+        yield (lambda x: x > most), f"at most {most:g}"
+    yield (lambda x: abs(x) > HUGE), f"at most {HUGE:g} in size"
+
+
+def _float(value) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def instance(name: str, value, kind: type):
-    """`value`, which must be of the class `kind`."""
+    """`value`, which must be of the class `kind`, or of `Callable`."""
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be of the class {kind.__name__}, got {type(value).__name__}")
     return value
@@ -65,21 +113,19 @@ def collection(name: str, value) -> list:
         raise TypeError(f"{name} must be a collection, got {value!r} of type {type(value).__name__}") from None
 
 
-def array(name: str, value, shape: tuple, like: Tensor | None = None) -> Tensor:
-    """`value` as a finite floating tensor of `shape`; an entry of `shape` is a size, or a letter for any size ≥ 1
+def array(name: str, value, shape: tuple, like: Tensor | None = None, *, not_tiny: bool = False) -> Tensor:
+    """`value` as a finite tensor of floats of `shape`; an entry of `shape` is a size, or a letter for any size ≥ 1
     (the same letter twice: the same size).
 
-    A tensor keeps its dtype and device unless `like` gives others; anything else becomes float64.
+    A tensor keeps its dtype (float32 or float64) and device unless `like` gives others; anything else becomes float64.
+    With `not_tiny` a tensor of which every square underflows, and that is not zero, is refused.
     """
-    try:
-        tensor = value if isinstance(value, Tensor) else torch.as_tensor(value, dtype=torch.float64)
-    except (TypeError, ValueError, RuntimeError) as error:
-        kind = type(value).__name__
-        raise TypeError(f"{name} must be a tensor or an array of numbers, got a {kind} ({error})") from None
-    if tensor.is_complex():
-        raise TypeError(f"{name} must be real, got dtype {tensor.dtype}")
-    if not tensor.is_floating_point():
-        tensor = tensor.to(torch.float64)
+    tensor = value
+    if not isinstance(value, Tensor):
+        tensor = torch.from_numpy(np.array(numbers(name, value), order="C"))
+    elif not value.is_floating_point() and not value.is_complex() and value.dtype != torch.bool:
+        tensor = value.to(torch.float64)
+    dense(name, tensor)
     if like is not None:
         tensor = tensor.to(dtype=like.dtype, device=like.device)
     sizes = dict(zip(shape, tensor.shape, strict=False))
@@ -90,16 +136,40 @@ def array(name: str, value, shape: tuple, like: Tensor | None = None) -> Tensor:
     if not fits:
         wanted = " × ".join(str(size) for size in shape)
         raise ValueError(f"{name} must have shape {wanted}, got {' × '.join(map(str, tensor.shape)) or 'a scalar'}")
-    finite(name, tensor)
+    finite(name, tensor, not_tiny)
     return tensor
 
 
-def finite(name: str, tensor: Tensor) -> None:
-    """Refuse NaN and infinity, saying where the first one is."""
-    good = torch.isfinite(tensor)
-    if not good.all():
+def dense(name: str, value, *, whole: bool = False) -> Tensor:
+    """`value`, which must be a tensor that holds float32 or float64 numbers (with `whole` integers), all of them."""
+    tensor = instance(name, value, Tensor)
+    if tensor.dtype not in ((torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8) if whole else FLOATS):
+        real = "real and " if tensor.is_complex() else ""
+        raise TypeError(
+            f"{name} must be {real}of {'integers' if whole else 'dtype float64 or float32'}, got {tensor.dtype}"
+        )
+    if tensor.is_meta or tensor.layout != torch.strided:
+        kind = "meta tensor" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
+        raise TypeError(f"{name} must be a dense tensor with numbers in it, got a {kind}")
+    return tensor
+
+
+def finite(name: str, tensor: Tensor, not_tiny: bool = False) -> None:
+    """Refuse NaN, infinity and what has no square in its dtype, saying where the first one is.
+
+    With `not_tiny` also a tensor that is so near to zero that all of its squares are zero, and that is not zero.
+    """
+    dense(name, tensor)
+    largest = torch.finfo(tensor.dtype).max ** 0.5
+    size = tensor.detach().abs()
+    if not (good := size <= largest).all():
         index = tuple((~good).nonzero()[0].tolist())
-        raise ValueError(f"{name} must be finite, got {tensor[index].item()} at index {index}")
+        bound = "finite" if not math.isfinite(value := tensor[index].item()) else f"at most {largest:.2g} in size"
+        raise ValueError(f"{name} must be {bound}, got {value:g} at index {index}")
+    if not_tiny and size.numel() and 0 < (most := size.max().item()) < (least := torch.finfo(tensor.dtype).tiny ** 0.5):
+        raise ValueError(
+            f"{name} must be zero or have an entry of {least:.2g} or more in size, the largest is {most:g}"
+        )
 
 
 def orthogonal(name: str, P, D: int, like: Tensor | None = None) -> Tensor:
@@ -109,7 +179,7 @@ def orthogonal(name: str, P, D: int, like: Tensor | None = None) -> Tensor:
         return P
     error = (P.T @ P - torch.eye(D, dtype=P.dtype, device=P.device)).abs().max().item()
     bound = 100 * D * torch.finfo(P.dtype).eps
-    if error > bound:
+    if not error <= bound:
         raise ValueError(
             f"{name} must be orthogonal: the largest entry of |PᵀP − I| is {error:.2e}, allowed {bound:.2e}"
         )

@@ -40,7 +40,7 @@ def crossing(x, y, level: float, *, log_y: bool = True) -> float:
     if not beyond.size:
         nearest = y[np.abs(y - level).argmin()]
         told, wanted = (np.exp(nearest), np.exp(level)) if log_y else (nearest, level)
-        raise ValueError(f"y never reaches {wanted:.6g}; the nearest that it comes is {told:.6g}")
+        raise ValueError(f"y never reaches the level {wanted:.6g}; the nearest that it comes is {told:.6g}")
     i = int(beyond[0])
     if i == 0:
         return float(x[0])
@@ -59,10 +59,13 @@ def power(x, y, between: tuple[float, float] | None = None, *, log_y: bool = Tru
     """
     x, y = _pair(x, y)
     if between is not None:
+        between = checks.numbers("between", between, line=True)
+        if len(between) != 2:
+            raise ValueError(f"between must be two numbers, low and high, got {len(between)}")
         inside = (x >= between[0]) & (x <= between[1])
         x, y = x[inside], y[inside]
     if len(x) < 2:
-        raise ValueError(f"a power needs two points or more, got {len(x)} between {between}")
+        raise ValueError(f"a power needs two points or more in x and y, got {len(x)} between {between}")
     log_x, y = _logs(x, "x"), _logs(np.abs(y)) if log_y else y
     return float(np.polyfit(log_x, y, 1)[0])
 
@@ -75,17 +78,19 @@ def z_score(values, expected: float) -> float:
     >>> z_score([1.0, 2.0, 3.0, 4.0], 2.5)
     0.0
     """
-    values = np.asarray(values, dtype=float).ravel()
-    if len(values) < 2 or not np.isfinite(values).all():
-        raise ValueError(f"values must be two or more finite numbers, got {values[:4]}")
+    values = checks.numbers("values", values).ravel()
+    if len(values) < 2:
+        raise ValueError(f"values must be two or more numbers, got {len(values)}")
     error = values.std(ddof=1) / np.sqrt(len(values))
+    if not error > 0:
+        raise ValueError(f"values must differ, got {values[0]:g} each time: their mean has no standard error")
     return float((values.mean() - checks.real("expected", expected)) / error)
 
 
 def furthest(values, target: float = 0.0):
     """Of several numbers the one that lies furthest from `target`; of a mapping, the key of that number.
 
-    Raises ValueError where there are none, and for NaN.
+    Raises ValueError where there are none, for NaN and for infinity.
 
     >>> furthest([0.9, 1.3, 0.8], 1.0), furthest({"a": 0.9, "b": 1.3}, 1.0)
     (1.3, 'b')
@@ -95,15 +100,15 @@ def furthest(values, target: float = 0.0):
     for key, value in zip(keys or (), values, strict=False):
         if np.size(value) != 1:
             raise ValueError(f"values must have one number a key, got {np.size(value)} at {key!r}")
-    numbers = np.asarray([float(number) for value in values for number in np.ravel(value)])
-    if not numbers.size or np.isnan(numbers).any():
-        raise ValueError(f"values must be one or more numbers, none of them NaN, got {numbers}")
+    numbers = np.array([number for value in values for number in checks.numbers("values", value).ravel()])
+    if not numbers.size:
+        raise ValueError("values must be one or more numbers, got none")
     i = int(np.abs(numbers - checks.real("target", target)).argmax())
     return float(numbers[i]) if keys is None else keys[i]
 
 
 def _pair(x, y) -> tuple[np.ndarray, np.ndarray]:
-    x, y = checks.reals("x", x), checks.reals("y", y)
+    x, y = checks.numbers("x", x, line=True), checks.numbers("y", y, line=True)
     if len(x) != len(y) or not len(x):
         raise ValueError(f"x and y must have one length, at least 1, got {len(x)} and {len(y)}")
     return x, y

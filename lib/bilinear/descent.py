@@ -29,7 +29,7 @@ from .activations import Activation
 from .inputs import gaussian
 from .population import ExactLoss
 from .scores import SOFTMAX
-from .students import PositionOnlyTransformer, sampled_slopes, turn_back
+from .students import PositionOnlyTransformer, sampled_slopes, turn
 from .teachers import Teacher
 
 AT_ONCE = 20_000_000  # entries of logits that the compiled loop moves before it listens to Ctrl-C again: 0.1 s
@@ -49,7 +49,8 @@ class Run:
     `value_error`      ‖W_V − V*‖_F          (Theorem 3.1(2))
     `score_error`      ‖S − S*‖_F            (Theorem 3.1(1))
     `C1`               ⟨W_V, V*⟩/‖V*‖_F²      (Lemma D.2)
-    `gap`              log of the mean score on the support over the mean score off it, 0 where nothing is off it
+    `gap`              log of the mean score on the support over the mean score off it, 0 where nothing is off it,
+                       infinite where the scores off it underflow
     `.W_V .W_KQ .S`    the weights and the scores at the end, of runs of matrices
     A column may be given as a function, which is called when it is first read. Raises AttributeError for other names.
 
@@ -108,14 +109,21 @@ def descend(
     ([1.0, 0.25, 0.0625, 0.015625], [0.125, 0.125])
     """
     steps, record = _schedule(steps, record)
+    checks.instance("slopes", slopes, Callable)
+    _callables(optimiser, watch)
     weights = {}
     for name, w in checks.instance("start", start, Mapping).items():
         if name in ("t", "loss"):
             raise ValueError(f"a tensor in start must not be called {name!r}: the run has a column of that name")
         if not isinstance(w, np.ndarray) or optimiser is not None:  # torch's optimisers move tensors
             checks.instance(f"{name} in start", w, Tensor)
-        checks.finite(f"{name} in start", torch.as_tensor(w))
+        if isinstance(w, np.ndarray):
+            checks.numbers(f"{name} in start", w)
+        else:
+            checks.finite(f"{name} in start", w)
         weights[name] = _copy(w)
+    if not weights:
+        raise ValueError("start must have at least one tensor, got none")
     if isinstance(eta, Mapping):
         if eta.keys() != weights.keys():
             raise ValueError(f"eta must name the tensors of start, {', '.join(weights)}; got {', '.join(eta)}")
@@ -137,6 +145,8 @@ def by_autograd(loss: Callable) -> Callable:
     >>> run.w.tolist()
     [0.125, 0.125]
     """
+
+    checks.instance("loss", loss, Callable)
 
     def slopes(**weights):
         leaves = {name: w.detach().requires_grad_() for name, w in weights.items()}
@@ -177,6 +187,7 @@ def population(
     checks.instance("teacher", teacher, Teacher)
     eta, eta_KQ = _step_sizes(eta, eta_KQ)
     steps, record = _schedule(steps, record)
+    _callables(optimiser, watch)
     student = _student(teacher, student, P)
     if type(student) is not PositionOnlyTransformer:  # another forward has another loss
         raise TypeError(f"student must be a PositionOnlyTransformer itself, got {type(student).__name__}")
@@ -195,12 +206,12 @@ def population(
         S = score_map(logits)
         loss, to_W_V, to_S = exact.slopes(W_V, S)
         to_logits = score_map.pull_back(logits, S, to_S)
-        return loss, {"W_V": to_W_V, "W_KQ": to_logits if plain else turn_back(student.P, to_logits)}
+        return loss, {"W_V": to_W_V, "W_KQ": to_logits if plain else turn(student.P.T, to_logits)}
 
     def look():
         if plain:
             student.W_V.copy_(weights["W_V"])
-            student.W_KQ.copy_(turn_back(student.P, weights["W_KQ"]))
+            student.W_KQ.copy_(turn(student.P.T, weights["W_KQ"]))
         return watch(student)
 
     def row(loss, weights):
@@ -215,7 +226,7 @@ def population(
             columns = _loop(slopes, weights, sizes, steps, optimiser, record, row)
             weights["S"] = score_map(logits_of(weights["W_KQ"]))
         if plain:
-            weights["W_KQ"] = turn_back(student.P, weights["W_KQ"])
+            weights["W_KQ"] = turn(student.P.T, weights["W_KQ"])
         return Run(columns, {name: w.contiguous() for name, w in weights.items()})
 
 
@@ -283,14 +294,16 @@ def _sampled(
 ) -> Run:
     eta, eta_KQ = _step_sizes(eta, eta_KQ)
     steps, record = _schedule(steps, record)
+    _callables(optimiser, watch)
     student = _student(teacher, student, P)
     noise, generator = checks.real("noise", noise, least=0), _generator(seed, student)
+    seed = int(seed)  # a small integer of numpy would overflow
     like, (d, D) = next(student.parameters()), _token_shape(teacher, student, inputs)
     known = isinstance(teacher, Teacher) and type(student) is PositionOnlyTransformer
     if isinstance(inputs, Tensor):
         inputs = checks.array("inputs", inputs, ("n", d, D), like=like)
-    elif not callable(inputs):
-        raise TypeError(f"inputs must be a law of bilinear.inputs or a tensor, got {type(inputs).__name__}")
+    else:
+        checks.instance("inputs", inputs, Callable)
 
     label, output = teacher, student
     if known:  # without looking for NaN in the tokens at every step
@@ -304,11 +317,12 @@ def _sampled(
     def draw(size):
         if not isinstance(inputs, Tensor):
             X = inputs(size, d, D, generator=generator, dtype=like.dtype)
+            Y = label(X)
         elif fixed:
-            X = inputs
+            X, Y = tests, target
         else:
-            X = inputs[torch.randint(len(inputs), (size,), generator=generator, device=inputs.device)]
-        Y = label(X)
+            rows = torch.randint(len(inputs), (size,), generator=generator, device=inputs.device)
+            X, Y = tests[rows], target[rows]
         return X, Y + noise * gaussian(*Y.shape, generator=generator, dtype=Y.dtype) if noise else Y
 
     closed = known and inputs is gaussian
@@ -316,7 +330,8 @@ def _sampled(
         tests = inputs
         if not isinstance(inputs, Tensor):
             tests = inputs(TESTS, d, D, generator=_generator((2**32 + seed) % 2**63, student), dtype=like.dtype)
-        target = label(tests)
+        with torch.no_grad():  # a teacher may be a network
+            target = label(tests)
     sample = draw(fixed) if fixed else None
     parameters = {name: w for name, w in student.named_parameters() if w.requires_grad}
     weights = {name: w.detach() for name, w in parameters.items()}  # the same memory
@@ -337,7 +352,7 @@ def _sampled(
         S = student.score_map(logits)
         loss, to_W_V, to_S = sampled_slopes(student.sigma, student.W_V, S, X, Y)
         to_logits = student.score_map.pull_back(logits, S, to_S)
-        return loss, {"W_V": to_W_V, "W_KQ": turn_back(student.P, to_logits)}
+        return loss, {"W_V": to_W_V, "W_KQ": turn(student.P.T, to_logits)}
 
     usual = type(student) is PositionOnlyTransformer and isinstance(student.sigma, Activation) and len(parameters) == 2
     slopes_on = by_hand if usual else by_autograd
@@ -453,6 +468,8 @@ def _compiled_loop(exact: ExactLoss, weights, eta, steps, record, read, look) ->
 
 
 def _diverged(t, loss, sizes) -> FloatingPointError:
+    if t == 0:
+        return FloatingPointError(f"the loss is {float(loss):.3g} before any step: V_star or the start is too large")
     sizes = ", ".join(f"{size:g}" for size in dict.fromkeys(sizes))
     return FloatingPointError(f"the run diverged at step {t}: loss = {float(loss):.3g} at eta = {sizes}")
 
@@ -544,7 +561,7 @@ def _advice(teacher, token_sq: float, plain: bool):
     try:
         yield
     except FloatingPointError as error:
-        if not plain:
+        if not plain or "before any step" in str(error):
             raise
         safe = 1 / (teacher.D * token_sq)
         raise FloatingPointError(
@@ -556,6 +573,12 @@ def _advice(teacher, token_sq: float, plain: bool):
 def _step_sizes(eta, eta_KQ) -> tuple[float, float]:
     eta = checks.real("eta", eta, above=0)
     return eta, eta if eta_KQ is None else checks.real("eta_KQ", eta_KQ, least=0)
+
+
+def _callables(optimiser, watch) -> None:
+    for name, function in (("optimiser", optimiser), ("watch", watch)):
+        if function is not None:
+            checks.instance(name, function, Callable)
 
 
 def _schedule(steps, record) -> tuple[int, set[int] | None]:
@@ -609,6 +632,4 @@ def _token_shape(teacher, student, inputs) -> tuple[int, int]:
 
 
 def _generator(seed, student) -> torch.Generator:
-    if checks.integer("seed", seed, 0) >= 2**63:
-        raise ValueError(f"seed must be less than 2**63, got {seed}")
-    return torch.Generator(next(student.parameters()).device).manual_seed(seed)
+    return torch.Generator(next(student.parameters()).device).manual_seed(checks.integer("seed", seed, 0))

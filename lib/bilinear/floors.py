@@ -80,7 +80,7 @@ def nearest(B) -> tuple[Tensor, Tensor, Tensor]:
     >>> distance_sq.item(), w.tolist(), s.tolist()
     (1.0, [1.0], [1.0, 0.0, 0.0])
     """
-    B = checks.array("B", B, ("d", "D"))
+    B = checks.array("B", B, ("d", "D"), not_tiny=True)
     used = B.abs().sum(0).nonzero()[:, 0]
     if not 1 <= len(used) <= 12:
         raise ValueError(f"B must have 1 to 12 columns that are not zero, got {len(used)}")

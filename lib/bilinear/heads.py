@@ -29,7 +29,7 @@ def excess_loss(teacher: Teacher, W_V, S) -> Tensor:
     """½ E‖f*(X) − σ(Σ_h W_h X S_h)‖_F² for Gaussian X, exactly. Shapes: `W_V` heads × M × d, `S` heads × D × D; 0-dim.
 
     A value only: its slopes are `slopes`, not autograd's. Raises ValueError for shapes that do not meet the teacher's
-    and for NaN.
+    and for NaN, FloatingPointError where the loss overflows.
 
     >>> from bilinear.teachers import convolution
     >>> f = convolution(torch.ones(1, 2, dtype=torch.float64), D=4, K=2)
@@ -38,7 +38,10 @@ def excess_loss(teacher: Teacher, W_V, S) -> Tensor:
     0.0
     """
     W_V, S = _weights(teacher, W_V, S, "S")
-    return _loss_and_moments(teacher, W_V, S)[0]
+    loss = _loss_and_moments(teacher, W_V, S)[0]
+    if not loss.isfinite():
+        raise FloatingPointError(f"W_V and S are too large: the loss is {loss.item():g}")
+    return loss
 
 
 def slopes(teacher: Teacher, *, scores: ScoreMap = SOFTMAX) -> Callable:

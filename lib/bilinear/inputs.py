@@ -18,7 +18,7 @@ def gaussian(*shape: int, generator: torch.Generator, dtype: torch.dtype = torch
     >>> gaussian(5, 3, 4, generator=torch.Generator().manual_seed(0)).shape
     torch.Size([5, 3, 4])
     """
-    return torch.randn(_sizes(shape), generator=generator, dtype=dtype, device=generator.device)
+    return torch.randn(_sizes(shape, generator, dtype), generator=generator, dtype=dtype, device=generator.device)
 
 
 def exponential(*shape: int, generator: torch.Generator, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -29,7 +29,7 @@ def exponential(*shape: int, generator: torch.Generator, dtype: torch.dtype = to
     >>> bool((exponential(5, 3, 4, generator=torch.Generator().manual_seed(0)) > 0).all())
     True
     """
-    x = torch.empty(_sizes(shape), dtype=dtype, device=generator.device)
+    x = torch.empty(_sizes(shape, generator, dtype), dtype=dtype, device=generator.device)
     return x.exponential_(generator=generator)
 
 
@@ -52,7 +52,9 @@ def pareto(*shape: int, index: float, generator: torch.Generator, dtype: torch.d
     True
     """
     index = checks.real("index", index, above=1)
-    y = 1 - 2 * torch.rand(_sizes(shape), generator=generator, dtype=dtype, device=generator.device)  # in (−1, 1]
+    y = 1 - 2 * torch.rand(
+        _sizes(shape, generator, dtype), generator=generator, dtype=dtype, device=generator.device
+    )  # in (−1, 1]
     tiny = torch.finfo(dtype).tiny
     return torch.copysign(y.abs().clamp(min=tiny) ** (-1 / index), y)
 
@@ -70,7 +72,7 @@ def equicorrelated(
     True
     """
     rho = checks.real("correlation", correlation, least=0, most=1)
-    *sizes, tokens = _sizes(shape)
+    *sizes, tokens = _sizes(shape, generator, dtype)
     X = torch.randn((*sizes, tokens + 1), generator=generator, dtype=dtype, device=generator.device)
     return (1 - rho) ** 0.5 * X[..., :-1] + rho**0.5 * X[..., -1:]
 
@@ -87,7 +89,7 @@ def spectral(X: Tensor) -> Tensor:
     >>> few.shape, bool(torch.allclose(few.flatten(1).T @ few.flatten(1) / 2, X.flatten(1).T @ X.flatten(1) / 500))
     (torch.Size([2, 1, 2]), True)
     """
-    X = checks.array("X", X, ("n", "d", "D"))
+    X = checks.array("X", X, ("n", "d", "D"), not_tiny=True)
     flat = X.flatten(1)
     strength, direction = torch.linalg.eigh(flat.T @ flat / len(flat))
     kept = strength > 1e-10 * strength[-1]
@@ -95,7 +97,11 @@ def spectral(X: Tensor) -> Tensor:
     return scaled.T.reshape(-1, *X.shape[1:])
 
 
-def _sizes(shape: tuple) -> tuple:
+def _sizes(shape: tuple, generator, dtype) -> tuple:
+    """The sizes of a draw, after a look at what else every law takes."""
+    checks.instance("generator", generator, torch.Generator)
+    if dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"dtype must be torch.float64 or torch.float32, got {dtype!r}")
     if not shape:
         raise TypeError("give the sizes, such as n, d, D")
     return tuple(checks.integer("a size", size, 1) for size in shape)

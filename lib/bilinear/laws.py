@@ -26,6 +26,8 @@ from . import checks
 from .activations import Activation
 from .teachers import Teacher
 
+FURTHEST = 300.0  # the largest gap, either way: e^{2·gap} is a float
+
 
 class LateLaws(NamedTuple):
     """Late laws, named as the columns of a run: `excess_loss`, and those that carry a: `off_support` δ,
@@ -40,11 +42,13 @@ class LateLaws(NamedTuple):
 
 def escape_time(scalars) -> float:
     """T* = K D²/(η‖V*‖²) steps: the scale on which attention switches on (Theorem 3.1)."""
+    _known(scalars)
     return scalars.K * scalars.D**2 / (scalars.eta * scalars.V_norm_sq)
 
 
 def largest_stable_eta(scalars) -> float:
     """η_max = 2K/(aD): above it C₁ overshoots its fixed point at full attention by more than it was off."""
+    _known(scalars)
     return 2 * scalars.K / (Activation(scalars.slope).a * scalars.D)
 
 
@@ -55,12 +59,14 @@ def theorem_eta(M: int, D: int) -> float:
 
 def first_step(scalars) -> float:
     """C₁ after step one, η(1+κ)²/4: at W_V = 0 the loss has a kink, and σ'(0) = ½(1+κ); the scores stay."""
+    _known(scalars)
     return scalars.eta * (1 + scalars.slope) ** 2 / 4
 
 
 def slow_manifold(scalars, gap):
     """C₁*(gap) = (1+rx)(1 + β(tan θ − θ))/(1+rx²), where C₁ has come to rest for a given gap."""
-    x = np.exp(-np.asarray(gap, dtype=float))
+    _known(scalars)
+    x = np.exp(-checks.numbers("gap", gap, least=-FURTHEST))
     tan = np.sqrt(scalars.r) * x
     return (1 + scalars.r * x) * (1 + Activation(scalars.slope).beta * (tan - np.arctan(tan))) / (1 + scalars.r * x * x)
 
@@ -91,7 +97,7 @@ def slow_time(scalars, gap):
     2.818
     """
     r, activation = _positive_r(scalars), Activation(scalars.slope)
-    gap = np.asarray(gap, dtype=float)
+    gap = checks.numbers("gap", gap, least=0, most=FURTHEST)
     if activation.beta == 0:
         u, start = gap - 0.5 * math.log(r), -0.5 * math.log(r)
         return r / (1 + r) ** 2 * (np.sinh(2 * u) + 2 * u - math.sinh(2 * start) - 2 * start)
@@ -128,7 +134,7 @@ def lag(scalars, gap):
         force_log_slope = 1 - drive * (1 - x) * mass / ((1 - beta * theta) * x)  # C₁ ∂ log(gap's rate)/∂C₁
         return C1_log_slope * force_log_slope * cos_sq / (a * (1 + r) * mass**2)
 
-    return 1 / a + _integrals(per_gap, np.asarray(gap, dtype=float))
+    return 1 / a + _integrals(per_gap, checks.numbers("gap", gap, least=0, most=FURTHEST))
 
 
 def arrival(scalars, gap):
@@ -149,6 +155,7 @@ def half_attention_time(scalars) -> float:
 
     Identity, in T*: (r²−1+2r ln r)/(1+r)², plus the lag. Source: derived in `paper/sharp-law`.
     """
+    _known(scalars)
     if not 2 * scalars.K < scalars.D:
         raise ValueError(f"attention starts on the support with mass K/D = {scalars.K}/{scalars.D}, half or more")
     return float(arrival(scalars, math.log(scalars.r)))
@@ -156,6 +163,7 @@ def half_attention_time(scalars) -> float:
 
 def late_loss(scalars, T):
     """K D (D−K)/(4ηT), the late excess loss for every σ and V*; T in steps, infinite at T = 0."""
+    _known(scalars)
     with np.errstate(divide="ignore"):
         return scalars.K * scalars.D * (scalars.D - scalars.K) / (4 * scalars.eta * _steps(T))
 
@@ -183,14 +191,13 @@ def next_order(scalars, T):
 
     ε = 4β/(3w) + [2A − 1/3 + (2+β²) ln w²]/w², w² = 2a(1+r)²τ/r, A the finite part of `slow_time` (one quadrature;
     identity: 2A = r − 1/r + 2 ln r − 2/3). The delay of `lag` adds s/(ηT). Assumes K < D.
-    Source: derived in `paper/sharp-law`.
+    Raises ValueError for T < 1. Source: derived in `paper/sharp-law`.
 
     >>> from bilinear.scalar_dynamics import ScalarDynamics
     >>> float(next_order(ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05), 32400).round(4))
     0.1069
     """
-    if not np.all(_steps(T) > 0):
-        raise ValueError("T must be greater than 0: at the start the late law has no correction")
+    T = _steps(T, least=1)  # at the start the late law has no correction
     w, beta, to_log = _late_root(scalars, T), Activation(scalars.slope).beta, 2 + Activation(scalars.slope).beta ** 2
 
     def regular(theta):  # slow_time's integrand over θ, less what diverges at θ = 0
@@ -215,9 +222,11 @@ def closed_form(scalars, T):
     >>> float(closed_form(scalars, 3000).excess_loss[0].round(3)), float(scalars.run(3000).excess_loss[-1].round(3))
     (28.813, 28.814)
     """
-    if scalars.slope != 1:
-        raise ValueError(f"the closed form needs the identity, slope 1, got slope {scalars.slope:g}")
+    if _known(scalars).slope != 1:
+        raise ValueError(f"scalars: the closed form needs the identity, slope 1, got slope {scalars.slope:g}")
     T = np.atleast_1d(_steps(T))
+    if T.ndim > 1:
+        raise ValueError(f"T must be a number or one-dimensional, got {T.ndim} dimensions")
     r = _positive_r(scalars)
     most = 1 + abs(math.log(r)) + 0.5 * np.arcsinh((1 + r) ** 2 * (T / escape_time(scalars)) / r + r + 1 / r)
     start = float(arrival(scalars, 0.0))
@@ -243,7 +252,7 @@ def mixed_late_loss(teacher: Teacher, eta: float, T):
     >>> float(mixed_late_loss(f, eta=0.5, T=100))                                # 6 · 5/(4 · 0.5 · 100)
     0.15
     """
-    columns = teacher.S_star.sum(0)
+    columns = checks.instance("teacher", teacher, Teacher).S_star.sum(0)
     if (teacher.S_star < 0).any() or ((columns - 1).abs() > 1e-6).any():
         least = teacher.S_star.min().item()
         worst = columns[(columns - 1).abs().argmax()].item()
@@ -264,6 +273,7 @@ def mixed_next_order(teacher: Teacher, eta: float, T: float) -> float:
 
     checks.instance("teacher", teacher, Teacher)
     norm_sq, counts = float(teacher.V_star.square().sum()), teacher.support.sum(0).unique().tolist()
+    eta, T = checks.real("eta", eta, above=0), checks.real("T", T, least=1)
     uniform = [ScalarDynamics(teacher.D, K, norm_sq, eta, teacher.sigma.slope) for K in counts if 0 < K < teacher.D]
     return max(float(next_order(s, T) + late(s, T).off_support) for s in uniform)
 
@@ -294,19 +304,23 @@ def _late_root(scalars, T):
     return (1 + r) * np.sqrt(2 * Activation(scalars.slope).a * tau / r)
 
 
-def _steps(T) -> np.ndarray:
-    """T as an array of floats: finite numbers that are at least 0."""
-    T = np.asarray(T)
-    if T.dtype.kind not in "iuf":
-        raise TypeError(f"T must be numbers, got {T.dtype}")
-    T = T.astype(float)
-    if (bad := T[~(np.isfinite(T) & (T >= 0))]).size:
-        raise ValueError(f"T must be finite and at least 0, got {bad[0]:g}")
+def _steps(T, least: float = 0.0) -> np.ndarray:
+    """T as an array of floats: finite numbers that are 0 or at least 1e-150, and at least `least`."""
+    T = checks.numbers("T", T, least=least)
+    if (bad := T[(T > 0) & (T * checks.HUGE < 1)]).size:
+        raise ValueError(f"T must be 0 or at least {1 / checks.HUGE:g}, got {bad[0]:g}")
     return T
 
 
+def _known(scalars):
+    """The argument `scalars`, which must be a ScalarDynamics."""
+    from .scalar_dynamics import ScalarDynamics  # which imports this file
+
+    return checks.instance("scalars", scalars, ScalarDynamics)
+
+
 def _positive_r(scalars) -> float:
-    if scalars.K == scalars.D:
+    if _known(scalars).K == scalars.D:
         raise ValueError(f"K must be less than D = {scalars.D}, got {scalars.K}: with no zeros the scores never move")
     return scalars.r
 

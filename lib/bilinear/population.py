@@ -30,7 +30,7 @@ def excess_loss(teacher: Teacher, W_V, S) -> Tensor:
     Shapes: `W_V` M × d, `S` D × D (any finite matrix, not only a softmax); returns a 0-dim tensor. Work O(D² + M(d+D)).
     Relative error of order 1e-10 down to 1e-12 of the loss at zero weights, for every σ. Assumes Gaussian inputs.
     A value only: its slopes are `gradients`, not autograd's, which is NaN at zero weights and at the teacher.
-    Raises ValueError for shapes that do not meet the teacher's and for NaN.
+    Raises ValueError for shapes that do not meet the teacher's and for NaN, FloatingPointError where it overflows.
 
     >>> from bilinear.activations import RELU
     >>> from bilinear.teachers import convolution
@@ -41,7 +41,10 @@ def excess_loss(teacher: Teacher, W_V, S) -> Tensor:
     checks.instance("teacher", teacher, Teacher)
     W_V = checks.array("W_V", W_V, (teacher.M, teacher.d), like=teacher.V_star)
     S = checks.array("S", S, (teacher.D, teacher.D), like=teacher.V_star)
-    return ExactLoss(teacher).loss(W_V, S)
+    loss = ExactLoss(teacher).loss(W_V, S)
+    if not loss.isfinite():
+        raise FloatingPointError(f"W_V and S are too large: the loss is {loss.item():g}")
+    return loss
 
 
 def gradients(teacher: Teacher, W_V, W_KQ, P=None) -> tuple[Tensor, Tensor, Tensor]:
@@ -61,6 +64,8 @@ def gradients(teacher: Teacher, W_V, W_KQ, P=None) -> tuple[Tensor, Tensor, Tens
     S = SOFTMAX(logits)
     loss, to_W_V, to_S = ExactLoss(teacher).slopes(W_V, S)
     to_logits = SOFTMAX.pull_back(logits, S, to_S)
+    if not loss.isfinite():
+        raise FloatingPointError(f"W_V and W_KQ are too large: the loss is {loss.item():g}")
     return loss, to_W_V, to_logits if P is None else P @ to_logits @ P.T
 
 

@@ -20,6 +20,7 @@ def haar(D: int, *, generator: torch.Generator) -> Tensor:
     True
     """
     D = checks.integer("D", D, 1)
+    checks.instance("generator", generator, torch.Generator)
     Q, R = torch.linalg.qr(torch.randn(D, D, dtype=torch.float64, generator=generator, device=generator.device))
     return Q * R.diagonal().sign()
 
@@ -66,5 +67,6 @@ def low_rank(D: int, rank: int, *, generator: torch.Generator) -> Tensor:
     D, rank = checks.integer("D", D, 1), checks.integer("rank", rank, 1)
     if rank > D:
         raise ValueError(f"rank must be at most D = {D}, got {rank}")
+    checks.instance("generator", generator, torch.Generator)
     P = torch.randn(rank, D, dtype=torch.float64, generator=generator, device=generator.device)
     return P / P.norm(dim=0)

@@ -27,6 +27,7 @@ from .activations import Activation, angle_defect
 from .descent import Run
 from .teachers import Teacher
 
+HORIZON = 1e18  # steps: the furthest that the flow is followed; `laws` have no end
 AT_ONCE = 1_000_000  # steps of the map before it listens to Ctrl-C again
 
 
@@ -89,11 +90,12 @@ class ScalarDynamics:
 
         (a‖V*‖²D/2K) [ (1−m)² + m² tan²θ − 2mβ(tan θ − θ) ],  m = C₁/(1+rx) the weight that reaches the support.
         """
-        x = np.exp(-np.asarray(gap, dtype=float))
+        C1 = checks.numbers("C1", C1, least=-1e70, most=1e70)
+        x = np.exp(-checks.numbers("gap", gap, least=-laws.FURTHEST))
         activation, tan = Activation(self.slope), np.sqrt(self.r) * x
         cos = 1 / np.sqrt(1 + tan * tan)
         defect = angle_defect(np.arctan(tan), tan * cos, cos) / cos  # tan θ − θ
-        defect = np.where(np.asarray(C1) < 0, np.arctan(tan) - np.pi - tan, defect)
+        defect = np.where(C1 < 0, np.arctan(tan) - np.pi - tan, defect)
         m = C1 / (1 + self.r * x)
         bracket = (1 - m) ** 2 + (m * tan) ** 2 - 2 * m * activation.beta * defect
         return activation.a * self.V_norm_sq * self.D / (2 * self.K) * bracket
@@ -137,13 +139,13 @@ class ScalarDynamics:
         return self.as_run(np.arange(steps + 1), C1, gap)
 
     def solve(self, times: Iterable[float], *, map_steps: int = 1000) -> Run:
-        """The same record at `times` (steps, any order, any horizon) by an ODE solver.
+        """The same record at `times` (steps up to 1e18, any order) by an ODE solver.
 
         The first `map_steps` steps are the exact map, which the fast transient of C₁ needs; from there the flow
         dC₁/dt, dgap/dt is solved (scipy's LSODA, relative tolerance 1e-10). The flow runs ahead of or behind the map
         by O(1) steps, so the relative difference falls as 1/t. Between whole steps of the map: linear interpolation.
         """
-        times = checks.reals("times", times, least=0)
+        times = checks.numbers("times", times, least=0, most=HORIZON, line=True)
         if self.eta > self.largest_stable_eta:
             raise ValueError(f"the flow needs eta at most 2K/(aD) = {self.largest_stable_eta:g}, got {self.eta:g}")
         head = self.run(checks.integer("map_steps", map_steps, 1))

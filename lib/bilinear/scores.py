@@ -26,7 +26,8 @@ class ScoreMap:
     """A map from logits to scores, down each column (2.4), with the slope's way back.
 
     A call takes logits (…, D, n) to S of the same shape; D, the number of tokens, sets the scale 1/√D.
-    `pull_back(logits, S, to_S)` is dL/dlogits from dL/dS, the same shape. Autograd goes through a call too.
+    NaN stays NaN. `pull_back(logits, S, to_S)` is dL/dlogits from dL/dS, the same shape.
+    Autograd goes through a call too.
     """
 
     def __call__(self, logits: Tensor) -> Tensor:
@@ -56,6 +57,7 @@ class Entmax(ScoreMap):
         object.__setattr__(self, "alpha", checks.real("alpha", self.alpha, least=1.0, most=2.0))
 
     def __call__(self, logits):
+        _look(logits, numpy=self.alpha == 1)
         if self.alpha != 1:
             return _Entmax.apply(logits, self)
         if isinstance(logits, np.ndarray):  # of a loop over small arrays, where its calls are the cheaper ones
@@ -71,6 +73,14 @@ class Entmax(ScoreMap):
             return S * (to_S - (S * to_S).sum(-2, keepdims=True)) / root_D
         q = torch.where(S > 0, S, 1.0) ** (2 - self.alpha) * (S > 0)
         return q * (to_S - (q * to_S).sum(-2, keepdim=True) / q.sum(-2, keepdim=True)) / root_D
+
+
+def _look(logits, numpy: bool = False) -> None:
+    """Refuse what are no logits; their numbers are not looked at, since this is done at every step: NaN stays NaN."""
+    if not (numpy and type(logits) is np.ndarray and logits.dtype.kind == "f"):
+        checks.dense("logits", logits)
+    if logits.ndim < 2 or 0 in logits.shape[-2:]:
+        raise ValueError(f"logits must have shape (…, D, n), got {tuple(logits.shape)}")
 
 
 class _Entmax(torch.autograd.Function):
@@ -111,6 +121,7 @@ class ReluNormalised(ScoreMap):
     """
 
     def __call__(self, logits):
+        _look(logits)
         positive = (1 + logits / math.sqrt(logits.shape[-2])).clamp(min=0)
         total = positive.sum(-2, keepdim=True)
         if not (total > 0).all():

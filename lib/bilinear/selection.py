@@ -59,8 +59,10 @@ def slopes(sets, queries) -> Callable:
     n, D = sets.shape
     queries = checks.array("queries", queries, (n, "c"), like=sets)
     sizes = sets.sum(1)
-    if not (sizes > 0).all():
-        raise ValueError(f"every set must have a token, got none in set {int((sizes <= 0).nonzero()[0])}")
+    if not (good := ((sets == 0) | (sets == 1)).all(1) & (sizes > 0)).all():
+        raise ValueError(
+            f"sets must have rows of zeros and ones, none empty; row {int((~good).nonzero()[0])} is not so"
+        )
     targets = (sets / sizes[:, None]).T.contiguous()  # s*, D × n
     target_sq = targets.square().sum(0).mean()
 
@@ -101,8 +103,9 @@ class OneQuery:
         D, K = _sizes(self.D, self.K)
         if K == D:
             raise ValueError(f"K must be less than D = {D}, got {K}: there is nothing to select")
-        checks.integer("d", self.d, 1)
-        checks.real("eta", self.eta, above=0)
+        plain = {"D": D, "K": K, "d": checks.integer("d", self.d, 1), "eta": checks.real("eta", self.eta, above=0)}
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
 
     @property
     def path(self) -> int:
@@ -125,7 +128,7 @@ class OneQuery:
         return self._in_our_units(self.scalars.run(steps))
 
     def solve(self, times: Iterable[float]) -> Run:
-        """The same record at `times`, any horizon, by `ScalarDynamics.solve`."""
+        """The same record at `times` up to 1e18, by `ScalarDynamics.solve`."""
         return self._in_our_units(self.scalars.solve(times))
 
     def _in_our_units(self, run: Run) -> Run:

@@ -31,7 +31,7 @@ class PositionOnlyTransformer(nn.Module):
         self, M: int, d: int, D: int, sigma: Activation, P=None, *, scores: ScoreMap = SOFTMAX, W_V=None, W_KQ=None
     ):
         super().__init__()
-        self.sigma, P = _common(M, d, D, sigma, P)
+        M, d, D, self.sigma, P = _common(M, d, D, sigma, P)
         self.score_map = checks.instance("scores", scores, ScoreMap)
         self.register_buffer("P", P)
         for name, W, shape in (("W_V", W_V, (M, d)), ("W_KQ", W_KQ, (D, D))):
@@ -70,13 +70,11 @@ class PositionOnlyTransformer(nn.Module):
 
 
 def turn(P: Tensor, W: Tensor) -> Tensor:
-    """PᵀWP, D × D: the logits of weights W. W itself where P is I: products of D × D are dear where D is large."""
+    """PᵀWP, D × D: the logits of weights W. W itself where P is I: products of D × D are dear where D is large.
+
+    Turned by P.T: PWPᵀ, the weights that have the logits W; of a slope in the logits, the slope in W_KQ.
+    """
     return W if checks.is_identity(P) else P.T @ W @ P
-
-
-def turn_back(P: Tensor, logits: Tensor) -> Tensor:
-    """PWPᵀ, D × D: the weights that have these logits; of a slope in the logits, the slope in W_KQ."""
-    return logits if checks.is_identity(P) else P @ logits @ P.T
 
 
 def sampled_slopes(sigma: Activation, W_V: Tensor, S: Tensor, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -108,7 +106,7 @@ class FullTransformer(nn.Module):
 
     def __init__(self, M: int, d: int, D: int, sigma: Activation, P=None):
         super().__init__()
-        self.sigma, P = _common(M, d, D, sigma, P)
+        M, d, D, self.sigma, P = _common(M, d, D, sigma, P)
         self.register_buffer("P", P)
         self.W_V_tilde = nn.Parameter(P.new_zeros(M, d + D))
         self.W_KQ_tilde = nn.Parameter(P.new_zeros(d + D, d + D))
@@ -137,8 +135,10 @@ class SeparateTransformer(nn.Module):
 
     def __init__(self, M: int, d: int, D: int, sigma: Activation, P=None, *, scale: float = 0.0, generator=None):
         super().__init__()
-        self.sigma, P = _common(M, d, D, sigma, P)
-        std = checks.real("scale", scale, least=0) / math.sqrt(d + D)
+        M, d, D, self.sigma, P = _common(M, d, D, sigma, P)
+        std = checks.real("scale", scale, least=0, most=1e9) / math.sqrt(d + D)
+        if generator is not None:
+            checks.instance("generator", generator, torch.Generator)
         self.register_buffer("P", P)
         self.W_V_tilde = nn.Parameter(P.new_zeros(M, d + D))
         self.W_K, self.W_Q = (
@@ -176,8 +176,7 @@ def _with_positions(X: Tensor, P: Tensor, like: Tensor) -> Tensor:
 
 
 def _common(M, d, D, sigma, P):
-    for name, size in (("M", M), ("d", d), ("D", D)):
-        checks.integer(name, size, 1)
+    M, d, D = (checks.integer(name, size, 1) for name, size in (("M", M), ("d", d), ("D", D)))
     checks.instance("sigma", sigma, Activation)
     P = torch.eye(D, dtype=torch.float64) if P is None else checks.orthogonal("P", P, D).detach().clone()
-    return sigma, P
+    return M, d, D, sigma, P

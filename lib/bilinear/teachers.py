@@ -39,8 +39,8 @@ class Teacher:
 
     def __post_init__(self):
         checks.instance("sigma", self.sigma, Activation)
-        V_star = checks.array("V_star", self.V_star, ("M", "d")).detach().clone()
-        S_star = checks.array("S_star", self.S_star, ("D", "D"), like=V_star).detach().clone()
+        V_star = checks.array("V_star", self.V_star, ("M", "d"), not_tiny=True).detach().clone()
+        S_star = checks.array("S_star", self.S_star, ("D", "D"), like=V_star, not_tiny=True).detach().clone()
         object.__setattr__(self, "V_star", V_star)
         object.__setattr__(self, "S_star", S_star)
 
@@ -50,6 +50,13 @@ class Teacher:
 
     def to(self, where) -> Teacher:
         """The same teacher in another dtype or on another device, as `Tensor.to` takes them."""
+        if not isinstance(where, Tensor | torch.dtype | torch.device | str):
+            raise TypeError(f"where must be a dtype, a device or a tensor, got {where!r}")
+        if isinstance(where, str):
+            try:
+                where = torch.device(where)
+            except RuntimeError:
+                raise ValueError(f"where must name a device, such as 'cpu', got {where!r}") from None
         return Teacher(self.V_star.to(where), self.S_star.to(where), self.sigma)
 
     @property
@@ -207,7 +214,7 @@ def group_sparse(v_star, D: int, position: int) -> Teacher:
     >>> group_sparse([1.0, -1.0], D=3, position=2)(torch.arange(6.0, dtype=torch.float64).reshape(2, 3))
     tensor([[-3., -3., -3.]], dtype=torch.float64)
     """
-    v_star = checks.array("v_star", v_star, ("d",))
+    v_star = checks.array("v_star", v_star, ("d",), not_tiny=True)
     D = checks.integer("D", D, 1)
     S_star = v_star.new_zeros(D, D)
     S_star[_position(position, D)] = 1
@@ -226,10 +233,13 @@ def scattered_scores(D: int, counts, *, generator: torch.Generator, uneven: bool
     ([1, 2, 3, 4, 5, 6], [1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
     """
     D = checks.integer("D", D, 1)
+    checks.instance("generator", generator, torch.Generator)
     counts = [counts] * D if isinstance(counts, Integral) else checks.collection("counts", counts)
-    counts = [checks.integer("a count", count, 1) for count in counts]
+    counts = [checks.integer("a count in counts", count, 1) for count in counts]
     if len(counts) != D or max(counts) > D:
-        raise ValueError(f"counts must be D = {D} numbers that are at most D, got {len(counts)}, at most {max(counts)}")
+        raise ValueError(
+            f"counts must be D = {D} numbers that are at most D, got {len(counts)}, at most {max(counts, default=0)}"
+        )
     S_star = torch.zeros(D, D, dtype=torch.float64, device=generator.device)
     draw = {"generator": generator, "device": generator.device}
     for i, count in enumerate(counts):

@@ -278,3 +278,14 @@ def test_by_autograd_gives_the_slopes_and_zero_where_the_loss_does_not_look():
     least = loss(A @ torch.linalg.pinv(X), None)
     assert run.loss[-1] == pytest.approx(least.item(), rel=1e-6)
     assert run.idle.tolist() == [1.0] * 5
+
+
+def test_a_teacher_may_be_a_network_and_its_labels_of_given_tokens_are_drawn_with_them():
+    X, student = normal(0, 30, 3, 4), torch.nn.Conv1d(3, 2, 1).double()
+    network = torch.nn.Conv1d(3, 2, 1).double()  # its weights want gradients, and get none
+    options = {"seed": 1, "noise": 0.0, "inputs": X, "student": student}
+    full = descent.empirical(network, 0.2, 80, **options)
+    batches = descent.online(network, 0.2, 80, batch=10, **options)
+    for run in (full, batches):
+        assert run.excess_loss[-1] < 1e-2 * run.excess_loss[0]
+    assert all(w.grad is None for w in network.parameters())

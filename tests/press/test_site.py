@@ -331,3 +331,14 @@ def test_scripts_keep_their_order_and_what_stands_in_the_article_stays(tmp_path)
     assert 'go("x")' in handler
     assert page.button["data-onclick"] in handler
     assert page.i["onclick"] == "d"
+
+
+def test_the_scoreboard_counts_the_odd_calls_that_are_recorded(monkeypatch, tmp_path):
+    monkeypatch.setattr(boards, "TRIED", tmp_path / "fuzz.json")
+    assert boards.tried() == []
+    counts = {"calls": 14000, "refused": 11000, "as_the_plain_value": 1100, "accepted": 1400, "faults": 0}
+    told = json.dumps({"names": 159, "date": "2026-11-26", "command": "a command"} | counts)
+    boards.TRIED.write_text(told, encoding="utf-8")
+    (section,) = boards.tried()
+    assert "159 public names" in section.astext()
+    assert "14,000 calls on 2026-11-26" in section.astext()

@@ -25,6 +25,7 @@ from torch import Tensor
 from .. import checks, descent
 from ..descent import Run
 
+HORIZON, LONGEST = 1e18, 1e30  # steps that the flow is followed for; norm of a code
 PULL = 1 / math.sqrt(2 * math.pi)  # ½ E|h|: how hard a Gaussian label pulls at ⟨B, B*⟩
 BOUNDARY = math.sqrt(2 / math.pi) * math.pi**2 / 12  # c: density of |h| at zero times ∫₀^∞ log(1 + e^{−m}) dm
 
@@ -70,10 +71,7 @@ def _boundary(A) -> tuple:
 
 
 def _norms(A) -> np.ndarray:
-    A = np.asarray(A, dtype=float)
-    if not (np.isfinite(A) & (A >= 0)).all():
-        raise ValueError(f"A must be finite and at least 0, got {A if A.ndim == 0 else A.min()}")
-    return A
+    return checks.numbers("A", A, least=0)
 
 
 def population_loss(B, B_star, flip: float = 0.0) -> float:
@@ -87,7 +85,10 @@ def population_loss(B, B_star, flip: float = 0.0) -> float:
     (0.69314718056, 0.69314718056)
     """
     B, B_star, flip = _problem(B, B_star, flip)
-    return _loss_and_gradient(B, B_star, flip)[0]
+    loss = _loss_and_gradient(B, B_star, flip)[0]
+    if not math.isfinite(loss):
+        raise FloatingPointError(f"B is too large: the loss is {loss:g}")
+    return loss
 
 
 def slopes(B_star, flip: float = 0.0) -> Callable:
@@ -104,6 +105,7 @@ def slopes(B_star, flip: float = 0.0) -> Callable:
     _, B_star, flip = _problem(B_star, B_star, flip)
 
     def of(B):
+        B = checks.array("B", B, tuple(B_star.shape), like=B_star)
         loss, to_B = _loss_and_gradient(B, B_star, flip)
         return loss, {"B": to_B}
 
@@ -111,8 +113,8 @@ def slopes(B_star, flip: float = 0.0) -> Callable:
 
 
 def _problem(B, B_star, flip):
-    B_star = checks.array("B_star", B_star, ("d", "D"))
-    B = checks.array("B", B, tuple(B_star.shape), like=B_star)
+    B_star = checks.array("B_star", B_star, ("d", "D")).detach()
+    B = checks.array("B", B, tuple(B_star.shape), like=B_star).detach()
     norm = float(B_star.norm())
     if abs(norm - 1) > 1e-6:
         raise ValueError(f"B_star must have Frobenius norm 1, got {norm:g}")
@@ -160,7 +162,7 @@ def descend(
     (torch.Size([3, 3]), True)
     """
     _, B_star, flip = _problem(B_star, B_star, flip)
-    eta, rho = checks.real("eta", eta, above=0), checks.real("code_norm", code_norm, least=0)
+    eta, rho = checks.real("eta", eta, above=0), checks.real("code_norm", code_norm, least=0, most=LONGEST)
     left, _, right = torch.linalg.svd(B_star)
     j_star, S = int(right[0].abs().argmax()), None
     v_star = left[:, 0] * right[0, j_star].sign()
@@ -211,19 +213,31 @@ class ClassifierScalars:
     flip: float = 0.0
 
     def __post_init__(self):
-        checks.integer("D", self.D, 2)
-        checks.real("eta", self.eta, above=0)
-        checks.real("code_norm", self.code_norm, least=0)
-        if checks.real("flip", self.flip, least=0.0, most=0.5) == 0.5:
+        plain = {"D": checks.integer("D", self.D, 2), "eta": checks.real("eta", self.eta, above=0)}
+        plain["code_norm"] = checks.real("code_norm", self.code_norm, least=0, most=LONGEST)
+        plain["flip"] = checks.real("flip", self.flip, least=0.0, most=0.5)
+        if plain["flip"] == 0.5:
             raise ValueError("flip must be less than 0.5: labels of pure noise teach nothing")
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+
+    def _late(self, t, least: float = 1.0, *, noisy: bool = False) -> np.ndarray:
+        """t of a law, at least `least`, after a look at the law's hypotheses: label noise or none, and ρ > 0."""
+        if noisy and not self.flip > 0:
+            raise ValueError(f"flip must be greater than 0, got {self.flip:g}: this law is one of label noise")
+        if self.flip > 0 and not noisy:
+            raise ValueError(f"flip must be 0, got {self.flip:g}: this law is one without label noise")
+        if not self.code_norm > 0:
+            raise ValueError(f"code_norm must be greater than 0, got {self.code_norm:g}: the attention stays uniform")
+        return checks.numbers("t", t, least=least)
 
     def V_law(self, t):
         """(3cηt/D)^{1/3}, late |v₁| without label noise: it diverges. t in steps."""
-        return np.cbrt(3 * BOUNDARY * self.eta * np.asarray(t, dtype=float) / self.D)
+        return np.cbrt(3 * BOUNDARY * self.eta * self._late(t, 0.0) / self.D)
 
     def loss_law(self, t):
         """c/(D V_law), the late loss without label noise: t^{−1/3}."""
-        return BOUNDARY / (self.D * self.V_law(t))
+        return BOUNDARY / (self.D * self.V_law(self._late(t)))
 
     @property
     def attention_constant(self) -> float:
@@ -241,7 +255,7 @@ class ClassifierScalars:
         e/V² for V, and (e' − e)/V² for the loss, with w = 3D²/(π²(D−1)b²),
         e = 1/b − w − 7π²/(20D²) and e' = 1/b + w − 7π²/(60D²). Source: derived in the chapter.
         """
-        b, per_square = self.attention_constant, 1 / self.V_law(t) ** 2
+        b, per_square = self.attention_constant, 1 / self.V_law(self._late(t)) ** 2
         wide = 3 * self.D**2 / (math.pi**2 * (self.D - 1) * b * b)
         e = 1 / b - wide - 7 * math.pi**2 / (20 * self.D**2)
         to_loss = 1 / b + wide - 7 * math.pi**2 / (60 * self.D**2)
@@ -249,7 +263,7 @@ class ClassifierScalars:
 
     def off_law(self, t):
         """1/(b V_law²), the attention δ that is left off j* late, without label noise: t^{−2/3}."""
-        return 1 / (self.attention_constant * self.V_law(t) ** 2)
+        return 1 / (self.attention_constant * self.V_law(self._late(t)) ** 2)
 
     @property
     def noisy_optimum(self) -> tuple[float, float]:
@@ -269,16 +283,18 @@ class ClassifierScalars:
 
     def noisy_excess_law(self, t):
         """(D−1)/(4ηρ⁴t): the late loss above `noisy_optimum`, for every flip probability ε > 0. t in steps."""
-        return (self.D - 1) / (4 * self.eta * self.code_norm**4 * np.asarray(t, dtype=float))
+        return (self.D - 1) / (4 * self.eta * self.code_norm**4 * self._late(t, noisy=True))
 
     def noisy_off_law(self, t):
         """δ under label noise: (D−1)/(ρ²√(2ηt(1−2ε)A/√(2π))), A the optimum's: t^{−1/2} instead of t^{−2/3}."""
+        t = self._late(t, noisy=True)
         pull = (1 - 2 * self.flip) * PULL * self.noisy_optimum[0]
-        return (self.D - 1) / (self.code_norm**2 * np.sqrt(2 * self.eta * pull * np.asarray(t, dtype=float)))
+        return (self.D - 1) / (self.code_norm**2 * np.sqrt(2 * self.eta * pull * t))
 
     def loss(self, V, gap):
         """The exact population loss at (V, gap); arrays that broadcast."""
-        p, q = self._scores(np.asarray(gap, dtype=float))
+        V = checks.numbers("V", V, least=0, most=1e100)
+        p, q = self._scores(checks.numbers("gap", gap, least=-300))
         short = self.D * V * (self.D - 1) * q * q / (np.sqrt(p * p + (self.D - 1) * q * q) + p)  # A − D V p
         A = self.D * V * np.sqrt(p * p + (self.D - 1) * q * q)
         return boundary_loss(A) + PULL * (short + 2 * self.flip * self.D * V * p)
@@ -309,7 +325,7 @@ class ClassifierScalars:
         return self._as_run(np.arange(steps + 1), V, gap)
 
     def solve(self, times: Iterable[float], *, map_steps: int = 1000) -> Run:
-        """The record at `times` ≥ `map_steps`, any horizon: the map for `map_steps`, then its gradient flow.
+        """The record at `times` from `map_steps` to 1e18: the map for `map_steps`, then its gradient flow.
 
         Flow and map differ by a relative O(1/t): a step late in training is small. The record is in increasing order.
         Raises ValueError for earlier times, FloatingPointError where the flow cannot be solved.
@@ -318,7 +334,10 @@ class ClassifierScalars:
         >>> float((scalars.solve([1e8]).loss[0] / scalars.loss_law(1e8)).round(4))
         1.0
         """
-        times = np.sort(checks.reals("times", times, checks.integer("map_steps", map_steps, 0)))
+        map_steps = checks.integer("map_steps", map_steps, 0)
+        times = np.sort(checks.numbers("times", times, least=map_steps, most=HORIZON, line=True))
+        if not len(times):
+            raise ValueError("times must name at least one time, got none")
         start = self.run(map_steps)
 
         def flow(log_t, state):
@@ -370,7 +389,7 @@ def margin_run(D: int, eta: float, code_norm: float, gamma: float, steps: int) -
     """
     D, steps = checks.integer("D", D, 2), checks.integer("steps", steps, 0)
     eta, gamma = checks.real("eta", eta, above=0), checks.real("gamma", gamma, above=0)
-    code_norm = checks.real("code_norm", code_norm, above=0)
+    code_norm = checks.real("code_norm", code_norm, above=0, most=LONGEST)
     g = np.linspace(-9, 9, 181)
     weight = np.exp(-g * g / 2) / np.exp(-g * g / 2).sum()
     rows, V, gap = [], 0.0, 0.0
@@ -400,6 +419,10 @@ def layer(X: Tensor, v: Tensor, W: Tensor, P: Tensor) -> tuple[Tensor, Tensor]:
     >>> f[0].item(), S.shape                        # every token: the mean of [1; 1; p_j], so 2 + 1
     (9.0, torch.Size([6, 3, 3]))
     """
+    X = checks.array("X", X, ("n", "d", "D"))
+    P = checks.array("P", P, (X.shape[2], X.shape[2]), like=X)
+    size = X.shape[1] + X.shape[2]
+    v, W = checks.array("v", v, (size,), like=X), checks.array("W", W, (size, size), like=X)
     Z = torch.cat([X, P.expand(len(X), *P.shape)], dim=1)  # n × (d+D) × D
     keys = (Z.mT.reshape(-1, len(W)) @ W).reshape(len(X), -1, len(W))  # z_kᵀW, one matrix product for the whole batch
     S = torch.softmax(keys @ Z, dim=1)
@@ -430,9 +453,11 @@ def train_layer(
     (torch.Size([5]), torch.Size([5, 5]), True)
     """
     v_star = checks.array("v_star", v_star, ("d",))
+    if abs(norm := float(v_star.norm()) - 1) > 1e-6:
+        raise ValueError(f"v_star must have norm 1, got {1 + norm:g}")
     P = checks.array("P", P, ("D", "D"), like=v_star)
     d, D = len(v_star), len(P)
-    if checks.integer("position", position, 0) >= D:
+    if (position := checks.integer("position", position, 0)) >= D:
         raise ValueError(f"position must be less than D = {D}, got {position}")
     eta = checks.real("eta", eta, above=0)
     batch, flip = checks.integer("batch", batch, 1), checks.real("flip", flip, least=0.0, most=0.5)

@@ -54,12 +54,12 @@ class Recall:
     alpha: float | None = None
 
     def __post_init__(self):
-        checks.integer("triggers", self.triggers, 1)
-        checks.integer("outputs", self.outputs, 1)
-        checks.integer("N", self.N, self.triggers + self.outputs + 2)
-        checks.integer("H", self.H, 6)
-        if self.alpha is not None:
-            _inside("alpha", self.alpha)
+        plain = {name: checks.integer(name, getattr(self, name), 1) for name in ("triggers", "outputs")}
+        plain["N"] = checks.integer("N", self.N, plain["triggers"] + plain["outputs"] + 2)
+        plain["H"] = checks.integer("H", self.H, 6)
+        plain["alpha"] = None if self.alpha is None else _inside("alpha", self.alpha)
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
 
     @property
     def noise(self) -> int:
@@ -73,6 +73,7 @@ class Recall:
 
     def sample(self, n: int, generator: torch.Generator, *, unseen: bool = False) -> Sentences:
         """n independent sentences; with `unseen` the output is a neutral token, which no training sentence has."""
+        checks.instance("generator", generator, torch.Generator)
         n, neutral = checks.integer("n", n, 1), self.triggers + self.outputs
 
         def draw(low: int, high: int, *shape: int) -> Tensor:
@@ -97,6 +98,8 @@ class Recall:
 
     def risk(self, layer: Layer, sentences: Sentences) -> Tensor:
         """Mean loss of `layer` on these sentences, the label averaged out exactly; a 0-dim tensor."""
+        checks.instance("layer", layer, Layer)
+        checks.instance("sentences", sentences, Sentences)
         logits = layer(sentences.tokens)
         found = losses(logits, sentences.output).mean()
         if self.alpha is None:
@@ -127,21 +130,24 @@ class Layer:
     nudge: float = 1e-8
 
     def __post_init__(self):
-        if self.attention not in ATTENTION:
+        if not isinstance(self.attention, str) or self.attention not in ATTENTION:
             raise ValueError(f"attention must be one of {', '.join(ATTENTION)}, got {self.attention!r}")
-        checks.real("kappa", self.kappa)
-        checks.real("nudge", self.nudge, least=0)
+        plain = {"kappa": checks.real("kappa", self.kappa), "nudge": checks.real("nudge", self.nudge, least=0)}
         V = checks.array("V", self.V, ("N", "2N"))
         N = len(V)
-        checks.array("V", V, (N, 2 * N))
-        checks.array("W", self.W, (2 * N, 2 * N))
-        checks.array("F", self.F, (N, 2 * N))
+        plain["V"] = checks.array("V", V, (N, 2 * N))
+        plain["W"] = checks.array("W", self.W, (2 * N, 2 * N), like=V)
+        plain["F"] = checks.array("F", self.F, (N, 2 * N), like=V)
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
 
     def read(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(a, φ, x_H) of each sentence: n × H, n × 2N, n × 2N."""
-        N, n = len(self.V), len(tokens)
-        if tokens.ndim != 2 or tokens.shape[1] < 2 or not 0 <= int(tokens.min()) <= int(tokens.max()) < N:
+        N = len(self.V)
+        shaped = checks.dense("tokens", tokens, whole=True).ndim == 2 and len(tokens) and tokens.shape[1] > 1
+        if not shaped or not 0 <= int(tokens.min()) <= int(tokens.max()) < N:
             raise ValueError(f"tokens must be n × H with H ≥ 2 and entries in 0 … {N - 1}, got {tuple(tokens.shape)}")
+        n, tokens = len(tokens), tokens.long()
         before = torch.cat([torch.full((n, 1), N), tokens[:, :-1]], dim=1) + N  # 2N: no token before the first
         W = torch.nn.functional.pad(self.W, (0, 1))
         row = W[tokens[:, -1]] + W[before[:, -1]]  # x_Hᵀ W      (n, 2N+1)
@@ -182,17 +188,25 @@ def reparametrised(
     checks.instance("task", task, Recall)
     margins = checks.array("margins", margins, (task.triggers,))
     N, q = task.N, torch.arange(task.triggers)
-    value = torch.as_tensor(value, dtype=margins.dtype)
+    value = _trained("value", value, ())
     V = value * torch.eye(N, 2 * N, dtype=margins.dtype)
     zero = margins.new_zeros(2 * N, 2 * N)
     W, F = zero.index_put((q, N + q), margins), V.new_zeros(N, 2 * N)
     if task.alpha is not None:
         gamma = math.log(task.alpha / (1 - task.alpha)) if gamma is None else gamma
+        gamma = _trained("gamma", gamma, (task.triggers,))
         W = W - zero.index_put((q, torch.full_like(q, task.noise)), margins)
         on_q = torch.as_tensor(gamma, dtype=margins.dtype).expand(task.triggers)
         noise = torch.full_like(q, task.noise)
         F = F.index_put((noise, q), on_q).index_put((noise, N + q), torch.ones_like(on_q))
     return Layer(V, W, F, attention, kappa)
+
+
+def _trained(name: str, value, shape: tuple):
+    """A number; or a tensor of one or of this shape, which may be trained."""
+    if not isinstance(value, Tensor):
+        return checks.real(name, value)
+    return checks.array(name, value, shape if value.ndim else ())
 
 
 def losses(logits: Tensor, label: Tensor) -> Tensor:
@@ -203,6 +217,14 @@ def losses(logits: Tensor, label: Tensor) -> Tensor:
     >>> losses(torch.tensor([[90.0, 0.0]], dtype=torch.float64), torch.tensor([0])).item() == math.exp(-90)
     True
     """
+    checks.finite("logits", logits)
+    if logits.ndim != 2 or not logits.numel():
+        raise ValueError(f"logits must be n × N, got {tuple(logits.shape)}")
+    if checks.dense("label", label, whole=True).shape != logits.shape[:1]:
+        raise ValueError(f"label must have one entry a row of logits, {len(logits)}, got {tuple(label.shape)}")
+    if not 0 <= int(label.min()) <= int(label.max()) < logits.shape[1]:
+        raise ValueError(f"label must have entries in 0 … {logits.shape[1] - 1}, got {label.min()} to {label.max()}")
+    label = label.long()
     over = logits - logits.gather(1, label[:, None])
     others = over.scatter(1, label[:, None], -math.inf)
     return torch.nn.functional.softplus(torch.logsumexp(others, dim=1), threshold=700)
@@ -239,11 +261,18 @@ def train(
     ([0, 50], True)
     """
     checks.instance("task", task, Recall)
+    checks.instance("build", build, Callable)
+    for name, w in checks.instance("start", start, Mapping).items():
+        checks.finite(f"{name} in start", w)
+    if watch is not None:
+        checks.instance("watch", watch, Callable)
+    if data is not None:
+        checks.instance("data", data, Sentences)
     eta, seed = checks.real("eta", eta, above=0), checks.integer("seed", seed, 0)
     batch, test = checks.integer("batch", batch, 1), checks.integer("test", test, 1)
     generator = torch.Generator().manual_seed(seed)
     tests = {
-        name: task.sample(test, torch.Generator().manual_seed(2**32 + seed), unseen=name == "unseen")
+        name: task.sample(test, torch.Generator().manual_seed((2**32 + seed) % 2**63), unseen=name == "unseen")
         for name in ("risk", "unseen")
     }
 
@@ -267,7 +296,7 @@ def train(
 
 def free(task: Recall) -> dict[str, Tensor]:
     """All three matrices at zero: the fully trained layer's start."""
-    N = task.N
+    N = checks.instance("task", task, Recall).N
     shapes = {"V": (N, 2 * N), "W": (2 * N, 2 * N), "F": (N, 2 * N)}
     return {name: torch.zeros(shape, dtype=torch.float64) for name, shape in shapes.items()}
 
@@ -277,17 +306,21 @@ def margin_dynamics(shares, N: int, eta: float, steps: int, norm: str = "joint")
 
     The loss is Σ_q `shares`_q log(1 + (N−1)e^{−λ_q}); its slope in λ_q is −`shares`_q/(1 + e^{λ_q}/(N−1)).
     `norm` divides it: "joint" by the Euclidean norm of all slopes, "sum" by their absolute sum, "own" each by itself,
-    "none" by one. Raises ValueError for shares that do not add up to one and an unknown `norm`.
+    "none" by one. Raises ValueError for shares that do not add up to one and an unknown `norm`, and for η > 300.
 
     >>> margin_dynamics([0.2] * 5, 60, 0.1, 400)[-1].round(3)      # 40/√5
     array([17.889, 17.889, 17.889, 17.889, 17.889])
     """
-    shares = checks.reals("shares", shares, 0)
+    shares = checks.numbers("shares", shares, least=0, line=True)
     if abs(shares.sum() - 1) > 1e-9:
         raise ValueError(f"shares must add up to 1, got {shares.sum():g}")
-    N, steps, eta = checks.integer("N", N, 2), checks.integer("steps", steps, 0), checks.real("eta", eta, above=0)
+    N, steps, eta = (
+        checks.integer("N", N, 2),
+        checks.integer("steps", steps, 0),
+        checks.real("eta", eta, above=0, most=300),
+    )
     lengths = {"joint": np.linalg.norm, "sum": np.sum, "own": lambda s: np.where(s > 0, s, 1), "none": lambda s: 1.0}
-    if norm not in lengths:
+    if not isinstance(norm, str) or norm not in lengths:
         raise ValueError(f"norm must be one of {', '.join(lengths)}, got {norm!r}")
     found = np.zeros((steps + 1, len(shares)))
     for t in range(steps):
@@ -304,7 +337,7 @@ def noiseless_loss(N: int, margin):
     >>> round(float(noiseless_loss(60, 0.0)), 4), round(math.log(60), 4)
     (4.0943, 4.0943)
     """
-    return np.log1p((checks.integer("N", N, 2) - 1) * np.exp(-np.asarray(margin, dtype=float)))
+    return np.log1p((checks.integer("N", N, 2) - 1) * np.exp(-checks.numbers("margin", margin, least=-700)))
 
 
 def noisy_loss(N: int, alpha: float, margin):
@@ -313,7 +346,11 @@ def noisy_loss(N: int, alpha: float, margin):
     >>> round(float(noisy_loss(60, 0.5, 5.0)), 4)
     0.8716
     """
-    excess = np.log1p((checks.integer("N", N, 3) - 2) * (1 - _inside("alpha", alpha)) * np.exp(-np.asarray(margin)))
+    excess = np.log1p(
+        (checks.integer("N", N, 3) - 2)
+        * (1 - _inside("alpha", alpha))
+        * np.exp(-checks.numbers("margin", margin, least=-700))
+    )
     return entropy(alpha) + excess
 
 
@@ -355,7 +392,9 @@ def divergence(alpha: float, guess):
     >>> float(divergence(0.5, 0.5))
     0.0
     """
-    alpha, guess = _inside("alpha", alpha), np.asarray(guess, dtype=float)
+    alpha, guess = _inside("alpha", alpha), checks.numbers("guess", guess, above=0)
+    if (bad := guess[(guess < 1 / checks.HUGE) | (guess >= 1)]).size:
+        raise ValueError(f"guess must be less than 1, and at least {1 / checks.HUGE:g}, got {bad[0]:g}")
     return alpha * np.log(alpha / guess) + (1 - alpha) * np.log((1 - alpha) / (1 - guess))
 
 

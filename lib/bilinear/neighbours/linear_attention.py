@@ -76,7 +76,6 @@ class LinearAttention:
         return self.lifted.reshape(self.d, -1) @ unfolding(self.d).to(self.V)
 
 
-@cache
 def monomials(d: int) -> tuple[tuple[int, int, int], ...]:
     """The ψ = d²(d+1)/2 triples (j, k, l), j ≤ k, of ⟨z_j, z_k⟩ q_l, in the order of H(Z); counted from 0.
 
@@ -87,7 +86,6 @@ def monomials(d: int) -> tuple[tuple[int, int, int], ...]:
     return tuple((j, k, ell) for j in range(d) for k in range(j, d) for ell in range(d))
 
 
-@cache
 def unfolding(d: int) -> Tensor:
     """U, d³ × ψ with entries 0 and 1: vec X(Z) = U H(Z), and p(Θ) = T U, with T as d × d³.
 
@@ -96,9 +94,11 @@ def unfolding(d: int) -> Tensor:
     >>> unfolding(2).shape, unfolding(2).sum(0).tolist()
     (torch.Size([8, 6]), [1.0, 1.0, 2.0, 2.0, 1.0, 1.0])
     """
-    U = torch.zeros(d, d, d, len(monomials(d)), dtype=torch.float64)
-    for i, (j, k, ell) in enumerate(monomials(d)):
-        U[j, k, ell, i] = U[k, j, ell, i] = 1
+    d = checks.integer("d", d, 1)
+    index = torch.tensor(monomials(d))
+    j, k, ell = index.T
+    U = torch.zeros(d, d, d, len(index), dtype=torch.float64)
+    U[j, k, ell, range(len(index))] = U[k, j, ell, range(len(index))] = 1
     return U.reshape(d**3, -1)
 
 
@@ -138,7 +138,7 @@ def from_lifted(lifted: Tensor) -> LinearAttention:
     >>> from_lifted(layer.lifted).heads
     1
     """
-    T = checks.array("lifted", lifted, ("d²", "d²"))
+    T = checks.array("lifted", lifted, ("d²", "d²"), not_tiny=True)
     d = math.isqrt(len(T))
     if d * d != len(T):
         raise ValueError(f"lifted must have a square number of rows, got {len(T)}")
@@ -190,6 +190,7 @@ class Certificate:
         >>> print(*certify(torch.ones(9, 2, 1, dtype=torch.float64)).relations(1))
         ⟨z0,z0⟩q0 − ⟨z1,z1⟩q1 = 0
         """
+        limit = checks.integer("limit", limit, 0)
         rows = _reduced(self.null_space.mT.double().numpy())
         return [_sum_of_monomials(row, self.d) for row in rows[:limit]]
 
@@ -213,7 +214,8 @@ def certify(Z: Tensor) -> Certificate:
     >>> certify(Z).identifiable, certify(Z[:5]).rank
     (True, 5)
     """
-    H = folded_features(checks.array("Z", Z, ("N", "d", "n")))
+    Z = checks.array("Z", Z, ("N", "d", "n"))
+    H = folded_features(Z)
     N, psi = H.shape
     _, s, right = torch.linalg.svd(H, full_matrices=False)
     kept = s > max(N, psi) * torch.finfo(H.dtype).eps * s[0]
@@ -224,19 +226,31 @@ def certify(Z: Tensor) -> Certificate:
 def certify_moment(moment: Tensor) -> Certificate:
     """The certificate of a law of inputs, from its exact second moment E[H Hᵀ].
 
-    Shapes: `moment` ψ × ψ, symmetric. An eigenvalue counts as zero below ψ ulps of the largest.
-    Raises ValueError where ψ is not d²(d+1)/2 for any d.
+    Shapes: `moment` ψ × ψ, symmetric, no eigenvalue below zero. One counts as zero below ψ ulps of the largest.
+    Raises ValueError where it is not such, and where ψ is not d²(d+1)/2 for any d.
 
     >>> round(certify_moment(gaussian_moment(3, 5)).smallest, 12)
     4.0
     """
-    moment = checks.array("moment", moment, ("ψ", "ψ"))
+    moment = _moment(checks.array("moment", moment, ("ψ", "ψ"), not_tiny=True))
     d = next(d for d in range(1, len(moment) + 2) if d * d * (d + 1) // 2 >= len(moment))
     if len(monomials(d)) != len(moment):
         raise ValueError(f"moment must have d²(d+1)/2 rows for some d: 1, 6, 18, 40, …; got {len(moment)}")
     eigenvalues, vectors = torch.linalg.eigh(moment)
     kept = eigenvalues > len(moment) * torch.finfo(moment.dtype).eps * eigenvalues[-1]
     return Certificate(d, eigenvalues, vectors[:, kept])
+
+
+def _moment(moment: Tensor) -> Tensor:
+    """A second moment, refused unless it is symmetric and has no eigenvalue below zero, to rounding."""
+    error, size = (moment - moment.T).abs().max().item(), moment.abs().max().item()
+    least = torch.linalg.eigvalsh(moment)[0].item()
+    if 1e3 * len(moment) * torch.finfo(moment.dtype).eps * size < max(error, -least):
+        raise ValueError(
+            f"moment must be symmetric, with no eigenvalue below 0: the largest entry of |moment − momentᵀ| is "
+            f"{error:.2g}, the least eigenvalue {least:.2g}"
+        )
+    return moment
 
 
 class Fit(NamedTuple):
@@ -265,7 +279,7 @@ def learn(Z: Tensor, Y: Tensor, *, least_norm: bool = False) -> Fit:
     """
     Z = checks.array("Z", Z, ("N", "d", "n"))
     N, d, _ = Z.shape
-    Y = checks.array("Y", Y, (N, d), like=Z)
+    Y = checks.array("Y", Y, (N, d), like=Z, not_tiny=True)
     U, certificate = unfolding(d).to(Z), certify(Z)
     rank, psi = certificate.rank, U.shape[1]
     if rank < psi and not least_norm:
@@ -294,9 +308,14 @@ def slopes(p: Tensor, moment: Tensor) -> Callable:
     >>> (run.A.T @ run.B)[0].round(decimals=3).tolist()
     [1.0, 0.0, 0.0, 1.0]
     """
+    for name, value in (("p", p), ("moment", moment)):
+        checks.finite(name, value)
+    if p.ndim < 2 or not p.numel():
+        raise ValueError(f"p must have shape (…, d, ψ), got {tuple(p.shape)}")
+    p, moment = p.detach(), moment.detach()
     d, psi = p.shape[-2:]
-    if psi != len(monomials(d)):
-        raise ValueError(f"p must have ψ = {len(monomials(d))} columns for d = {d}, got {psi}")
+    if psi != d * d * (d + 1) // 2:
+        raise ValueError(f"p must have ψ = {d * d * (d + 1) // 2} columns for d = {d}, got {psi}")
     if tuple(moment.shape) not in ((psi, psi), (*p.shape[:-2], psi, psi)):
         raise ValueError(f"moment must have shape {psi} × {psi}, got {' × '.join(map(str, moment.shape))}")
     U, size = unfolding(d).to(p), (*p.shape[:-2], d * d, d * d)
@@ -304,6 +323,12 @@ def slopes(p: Tensor, moment: Tensor) -> Callable:
     T_star = p @ (U / U.sum(0)).mT  # T_star U = p
 
     def of(A, B):
+        for name, part in (("A", A), ("B", B)):
+            if checks.dense(name, part).dtype != p.dtype:
+                raise TypeError(f"{name} must have dtype {p.dtype} like p, got {part.dtype}")
+        if A.ndim < 2 or A.shape != B.shape or (*A.shape[:-2], A.shape[-1]) != size[:-1]:
+            shape = (*size[:-2], "heads", d * d)
+            raise ValueError(f"A and B must have shape {shape}, got {tuple(A.shape)} and {tuple(B.shape)}")
         error = (A.mT @ B).reshape(T_star.shape) - T_star
         to_T = error @ W
         loss, to_T = 0.5 * (to_T.flatten() @ error.flatten()), to_T.reshape(size)
@@ -329,7 +354,8 @@ def train_heads(
     """
     p = checks.array("p", p, ("runs", "d", "ψ"))
     runs, d, _ = p.shape
-    moment = checks.array("moment", moment, tuple(moment.shape), like=p)
+    checks.instance("generator", generator, torch.Generator)
+    p, moment = p.detach(), checks.dense("moment", moment).detach().to(p)
     of, U = slopes(p, moment), unfolding(d).to(p)
     heads, eta = checks.integer("heads", heads, 1), checks.real("eta", eta, above=0)
     start = torch.randn(2, runs, heads, d * d, generator=generator, dtype=p.dtype) / math.sqrt(d)
@@ -358,7 +384,7 @@ def gaussian_moment(d: int, n: int) -> Tensor:
     >>> gaussian_moment(1, 2)                          # E (w² + q²)² q² = 3 + 2·3 + 15
     tensor([[24.]], dtype=torch.float64)
     """
-    m = checks.integer("n", n, 1) - 1
+    d, m = checks.integer("d", d, 1), checks.integer("n", n, 1) - 1
     index = torch.tensor(monomials(d))
     (j, k, ell), (J, K, L) = index.mT[:, :, None], index.mT[:, None, :]
 
@@ -394,7 +420,7 @@ def key_value_inputs(samples: int, unitary: float, *, generator: torch.Generator
     """
     samples = checks.integer("samples", samples, 1)
     unitary = checks.real("unitary", unitary, least=0, most=1)
-    draw = {"generator": generator, "dtype": torch.float64}
+    draw = {"generator": checks.instance("generator", generator, torch.Generator), "dtype": torch.float64}
     angles = 2 * math.pi * torch.rand(samples, 2, **draw)
     angles[:, 1] = torch.where(torch.rand(samples, **draw) < unitary, angles[:, 0] + math.pi / 2, angles[:, 1])
     return _key_value_columns(angles, torch.randn(samples, 6, **draw))
@@ -453,9 +479,14 @@ def automaton_inputs(tables: Tensor, pairs: Tensor, states: int) -> Tensor:
             [1., 0., 0.]], dtype=torch.float64)
     """
     states = checks.integer("states", states, 1)
-    m = tables.shape[-1]
+    for name, index in (("tables", tables), ("pairs", pairs)):
+        checks.dense(name, index, whole=True)
+    m = tables.shape[-1] if tables.ndim else 0
+    if not m or pairs.shape != tables.shape[:-1]:
+        raise ValueError(f"tables must be (…, m) and pairs (…), got {tuple(tables.shape)} and {tuple(pairs.shape)}")
+    tables, pairs = tables.long(), pairs.long()
     for name, index, size in (("tables", tables, states), ("pairs", pairs, m)):
-        if not ((index >= 0) & (index < size)).all():
+        if index.numel() and not ((index >= 0) & (index < size)).all():
             raise ValueError(f"{name} must have entries from 0 to {size - 1}, got {index.min()} to {index.max()}")
     keys = torch.eye(m, dtype=torch.float64).expand(*tables.shape, m)
     stored = torch.cat([keys, one_hot(tables, states).to(keys).mT], -2)
@@ -465,13 +496,14 @@ def automaton_inputs(tables: Tensor, pairs: Tensor, states: int) -> Tensor:
 
 def _inputs(Z, d: int | None = None, like: Tensor | None = None) -> Tensor:
     """Z as it is; refuses what is not a finite floating tensor (…, d, n), in `like`'s dtype."""
-    if not (isinstance(Z, Tensor) and Z.is_floating_point()):
-        raise TypeError(f"Z must be a tensor of floats, got {getattr(Z, 'dtype', type(Z).__name__)}")
+    checks.dense("Z", Z)
     if like is not None and Z.dtype != like.dtype:
         raise TypeError(f"Z must have dtype {like.dtype}, got {Z.dtype}")
     if Z.ndim < 2 or 0 in Z.shape or (d is not None and Z.shape[-2] != d):
         raise ValueError(f"Z must have shape (…, {d or 'd'}, n), got {tuple(Z.shape)}")
     checks.finite("Z", Z)
+    if Z.detach().abs().max() > (most := torch.finfo(Z.dtype).max ** 0.25):
+        raise ValueError(f"Z must be at most {most:.2g} in size, since its entries are multiplied by threes")
     return Z
 
 

@@ -1,5 +1,6 @@
 """The ledger on pages: one claim in a sentence, every claim with its verdict, every numbered item with its page."""
 
+import json
 import re
 
 from docutils import nodes
@@ -11,6 +12,9 @@ from press.build.seeds import recorded
 from press.ledger import Claim
 from press.site import cards
 from press.site.cards import render, told
+
+
+TRIED = ROOT / "book" / "records" / "fuzz.json"
 
 
 def anchor(name: str) -> str:
@@ -26,6 +30,13 @@ def title(page: str) -> str:
 
 def section(name: str, html: str) -> nodes.section:
     return nodes.section("", nodes.title(name, name), nodes.raw("", html, format="html"), ids=[anchor(name)])
+
+
+def tried() -> list[nodes.section]:
+    """How many odd calls of the library were made, and what came of them; nothing where no record is kept."""
+    if not TRIED.is_file():
+        return []
+    return [section("Odd values", render("tried.html", **json.loads(TRIED.read_text(encoding="utf-8"))))]
 
 
 class ClaimRole(SphinxRole):
@@ -94,7 +105,7 @@ class Scoreboard(Board):
                 shown.append(section(group, render("group.html", items=[self.item(item) for item in items])))
         total = self.told(list(self.claims.values()))
         head = render("totals.html", claims=len(self.claims), told=total, groups=table)
-        return [nodes.raw("", head, format="html"), *shown]
+        return [nodes.raw("", head, format="html"), *shown, *tried()]
 
     def item(self, name: str) -> dict:
         """An item with its cards; a claim of two items is shown with the first."""

@@ -1,0 +1,147 @@
+"""Odd values for every argument of every public name: as documented, or one error that names the argument."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from bilinear import descent, inputs, laws, population, selection, teachers
+from bilinear.activations import RELU
+from bilinear.floors import nearest
+from bilinear.neighbours import group_sparse_classification as groups
+from bilinear.neighbours import in_context_recall as recall
+from bilinear.neighbours import linear_attention as linear
+from bilinear.scalar_dynamics import ScalarDynamics
+
+from . import odd
+from .cases import normal, scattered
+
+SHARE = 0.15  # of the odd calls, drawn with the name as the seed; `make faults` makes them all
+
+
+@pytest.fixture(autouse=True)
+def no_files_of_the_user(monkeypatch, tmp_path):
+    monkeypatch.setenv("BILINEAR_CACHE", str(tmp_path))
+
+
+def test_every_public_name_has_a_valid_call():
+    names = odd.public()
+    called = {name.split(",")[0].removesuffix("()") for name in odd.CALLS}
+    assert called <= names
+    assert not {name for name in names - called if not odd.left_out(name)}
+    assert all(any(name == one or name.startswith(f"{one}.") for name in names) for one in odd.LEFT_OUT)
+
+
+def faults(name: str, share: float) -> list[str]:
+    return [
+        f"{argument}, {what}: {outcome}, {said}"
+        for argument, what, outcome, said in odd.outcomes(name, share)
+        if outcome in odd.WRONG
+    ]
+
+
+@pytest.mark.parametrize("name", odd.CALLS)
+def test_odd_values(name):
+    assert not faults(name, SHARE)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", odd.CALLS)
+def test_all_odd_values(name):
+    assert not faults(name, 1.0)
+
+
+# --- the kinds, case by case -----------------------------------------------------------------------------------------
+
+V, S = normal(0, 2, 3), scattered(4, 2, 0)
+
+
+def test_small_integers_of_numpy_are_kept_as_plain_ones():
+    """int8(100)² is 16: each class keeps an int."""
+    small = (np.int8, np.int16, np.int32)
+    wanted = ScalarDynamics(100, 4, 32.0, 0.05)
+    for kind in small:
+        found = ScalarDynamics(kind(100), kind(4), 32.0, 0.05)
+        assert (found.escape_time, type(found.D)) == (wanted.escape_time, int)
+        assert selection.OneQuery(kind(100), kind(4), kind(8), 1.0) == selection.OneQuery(100, 4, 8, 1.0)
+        assert groups.ClassifierScalars(kind(100), 0.1, 2.0).attention_constant == pytest.approx(
+            groups.ClassifierScalars(100, 0.1, 2.0).attention_constant, rel=1e-15
+        )
+        assert type(recall.Recall(N=kind(100)).N) is int
+
+
+def test_a_result_that_is_changed_changes_nothing_else():
+    before = linear.key_value_layer().p.sum()
+    linear.unfolding(4).zero_()
+    assert linear.key_value_layer().p.sum() == before
+
+
+def test_what_lies_outside_a_law_s_hypotheses_is_refused():
+    noisy, clean = groups.ClassifierScalars(6, 0.1, 2.0, 0.3), groups.ClassifierScalars(6, 0.1, 2.0)
+    for law in ("V_law", "loss_law", "off_law", "next_order"):
+        check(ValueError, lambda law=law: getattr(noisy, law)(1e6), "flip", "0.3")
+        check(ValueError, lambda law=law: getattr(groups.ClassifierScalars(6, 0.1, 0.0), law)(1e6), "code_norm")
+    for law in ("noisy_excess_law", "noisy_off_law"):
+        check(ValueError, lambda law=law: getattr(clean, law)(1e6), "flip", "0")
+    for gap in (math.nan, None, -1, [1, math.nan], 1e4):
+        for law in (laws.slow_time, laws.lag, laws.arrival):
+            check((TypeError, ValueError), lambda law=law, gap=gap: law(clean_scalars(), gap), "gap")
+
+
+def check(error, action, *named):
+    """`action` raises one of `error`, and its message has every one of `named`."""
+    with pytest.raises(error) as caught:
+        action()
+    for word in named:
+        assert str(word) in str(caught.value), f"{word!r} is not in the message: {caught.value}"
+
+
+def clean_scalars():
+    return ScalarDynamics(36, 4, 32.0, 0.05)
+
+
+def test_sets_labels_and_moments_are_what_they_are_called():
+    check(ValueError, lambda: selection.slopes([[2.0, -1, 0]], [[1.0]]), "sets", "row 0")
+    check(ValueError, lambda: selection.slopes([[1.0, 0], [0, 0]], [[1.0], [1]]), "sets", "row 1")
+    check(ValueError, lambda: linear.certify_moment(-torch.eye(6)), "moment", "eigenvalue")
+    check(ValueError, lambda: linear.certify_moment(normal(0, 6, 6)), "moment", "symmetric")
+    check(ValueError, lambda: recall.losses(torch.zeros(2, 3), torch.tensor([3, 0])), "label", "2", "3")
+    one = torch.ones((), dtype=torch.float64)
+    check(ValueError, lambda: RELU.product_moment(one, one, 5 * one), "cov", "var_u")
+    long = groups.train_layer
+    check(ValueError, lambda: long([5.0, 0.0], 0, torch.eye(3), 0.1, 2, seed=0), "v_star", "1", "5")
+
+
+def test_sizes_without_a_square_are_refused_by_name():
+    """Not learnt at once, and no diverging run that a smaller step would help."""
+    for scale in (1e160, 1e200, 1e-170):
+        check(ValueError, lambda scale=scale: teachers.Teacher(scale * V, S, RELU), "V_star")
+        check(ValueError, lambda scale=scale: nearest(scale * V), "B")
+    f = teachers.Teacher(1e150 * V, S, RELU)
+    check(FloatingPointError, lambda: population.excess_loss(f, 1e150 * V, 1e20 * S), "W_V", "S")
+    with pytest.raises(TypeError, match=r"V_star must be .*float32, got torch.bfloat16"):
+        teachers.convolution(V.bfloat16(), 36, 4)
+    check(FloatingPointError, lambda: descent.population(teachers.Teacher(5e153 * V, S, RELU), 0.1, 5), "V_star")
+
+
+def test_a_time_is_answered_or_refused():
+    assert np.isfinite(clean_scalars().solve([1e18]).excess_loss).all()
+    check(ValueError, lambda: clean_scalars().solve([1e30]), "times", "1e+18")
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_an_accelerator_gives_the_numbers_of_the_cpu(device):
+    """To 1e-9 in float64; to 1e-3 in float32 on mps, which has no float64."""
+    if not getattr(torch, device).is_available():
+        pytest.skip(f"no {device} device here")
+    dtype, near = (torch.float64, 1e-9) if device == "cuda" else (torch.float32, 1e-3)
+    here = teachers.Teacher(V, S, RELU).to(dtype)
+    there = here.to(device)
+    X = inputs.gaussian(5, 3, 4, generator=torch.Generator().manual_seed(0), dtype=dtype)
+    assert torch.allclose(there(X.to(device)).cpu(), here(X), rtol=near, atol=near)
+    for mine, its in zip(population.gradients(here, V, 0.1 * S), population.gradients(there, V, 0.1 * S), strict=True):
+        assert torch.allclose(its.cpu(), mine, rtol=near, atol=near)
+    mine, its = (descent.population(f, 0.1, 50) for f in (here, there))
+    for name in ("excess_loss", "support_mass", "C1", "gap"):
+        assert np.allclose(getattr(its, name), getattr(mine, name), rtol=near, atol=near), name
