@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -51,7 +52,7 @@ def crossing(x, y, level: float, *, log_y: bool = True) -> float:
 def power(x, y, between: tuple[float, float] | None = None, *, log_y: bool = True) -> float:
     """The slope of log|y| in log x, by least squares: the power of x that y goes with.
 
-    `between` (low, high): only low ≤ x ≤ high. With `log_y` False the slope of y itself in log x.
+    `between` (low, high), which may be infinite: only low ≤ x ≤ high. With `log_y` False the slope of y in log x.
     Raises ValueError for fewer than two points, x ≤ 0 and, in logs, y = 0.
 
     >>> round(power([1.0, 2.0, 4.0, 50.0], [3.0, 12.0, 48.0, 0.1], between=(1, 10)), 12)
@@ -59,10 +60,11 @@ def power(x, y, between: tuple[float, float] | None = None, *, log_y: bool = Tru
     """
     x, y = _pair(x, y)
     if between is not None:
-        between = checks.numbers("between", between, line=True)
-        if len(between) != 2:
-            raise ValueError(f"between must be two numbers, low and high, got {len(between)}")
-        inside = (x >= between[0]) & (x <= between[1])
+        if len(ends := checks.collection("between", between)) != 2:
+            raise ValueError(f"between must be two numbers, low and high, got {len(ends)}")
+        infinite = [isinstance(end, float) and math.isinf(end) for end in ends]
+        low, high = (end if no else checks.real("between", end) for end, no in zip(ends, infinite, strict=True))
+        inside = (x >= low) & (x <= high)
         x, y = x[inside], y[inside]
     if len(x) < 2:
         raise ValueError(f"a power needs two points or more in x and y, got {len(x)} between {between}")

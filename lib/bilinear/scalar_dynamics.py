@@ -27,7 +27,7 @@ from .activations import Activation, angle_defect
 from .descent import Run
 from .teachers import Teacher
 
-HORIZON = 1e18  # steps: the furthest that the flow is followed; `laws` have no end
+HORIZON = 1e25  # steps that the flow is followed for; `laws` have no end
 AT_ONCE = 1_000_000  # steps of the map before it listens to Ctrl-C again
 
 
@@ -139,7 +139,7 @@ class ScalarDynamics:
         return self.as_run(np.arange(steps + 1), C1, gap)
 
     def solve(self, times: Iterable[float], *, map_steps: int = 1000) -> Run:
-        """The same record at `times` (steps up to 1e18, any order) by an ODE solver.
+        """The same record at `times` (steps up to 1e25, any order) by an ODE solver.
 
         The first `map_steps` steps are the exact map, which the fast transient of C₁ needs; from there the flow
         dC₁/dt, dgap/dt is solved (scipy's LSODA, relative tolerance 1e-10). The flow runs ahead of or behind the map
@@ -156,6 +156,8 @@ class ScalarDynamics:
             where = times > map_steps
             index = np.searchsorted(late, times[where])
             C1[where], gap[where] = flow.y[0][index], flow.y[1][index]
+            if not np.isfinite([C1, gap]).all():
+                raise ValueError(f"times must be nearer: before {late[-1]:g} steps rounding ends the flow; see `laws`")
         return self.as_run(times, C1, gap)
 
     def reaches(self, gap: float, *, map_steps: int = 20_000) -> float:

@@ -128,7 +128,7 @@ class OneQuery:
         return self._in_our_units(self.scalars.run(steps))
 
     def solve(self, times: Iterable[float]) -> Run:
-        """The same record at `times` up to 1e18, by `ScalarDynamics.solve`."""
+        """The same record at `times` up to 1e25, by `ScalarDynamics.solve`."""
         return self._in_our_units(self.scalars.solve(times))
 
     def _in_our_units(self, run: Run) -> Run:

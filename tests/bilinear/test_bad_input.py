@@ -126,8 +126,9 @@ def test_sizes_without_a_square_are_refused_by_name():
 
 
 def test_a_time_is_answered_or_refused():
-    assert np.isfinite(clean_scalars().solve([1e18]).excess_loss).all()
-    check(ValueError, lambda: clean_scalars().solve([1e30]), "times", "1e+18")
+    assert np.isfinite(clean_scalars().solve([1e22]).excess_loss).all()
+    check(ValueError, lambda: ScalarDynamics(4, 2, 32.0, 0.05).solve([1e25]), "times", "1e+25")
+    check(ValueError, lambda: clean_scalars().solve([1e30]), "times", "1e+25")
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])

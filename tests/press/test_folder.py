@@ -293,7 +293,7 @@ def kill_at(book, seconds: float) -> None:
 
 
 def check_kills(book, moments: list[float]) -> None:
-    """After each kill what lies there is whole; at the end the book is that of a clean build elsewhere, byte for byte."""
+    """After each kill what lies there is whole; at the end the book has the bytes of a clean build elsewhere."""
     book.change("book/paper/one.md", "rate = 1.0", "rate = 1.001")
     book.change("book/paper/two.md", "range(10)", "range(11)")
     ignore = shutil.ignore_patterns("_build")

@@ -12,7 +12,7 @@ from press.build.chapters import seal
 from press.build.execute import Job, longest_first
 from press.claims import Record
 from press.ledger import Claim
-from press.site import cards, policy
+from press.site import boards, cards, policy
 
 # --- what was run ----------------------------------------------------------------------------------------
 
