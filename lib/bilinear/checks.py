@@ -11,18 +11,20 @@ from torch import Tensor
 
 HUGE = 1e150  # what is larger, or nearer to zero than 1/HUGE, has no square that is a float
 MOST = 2**63 - 1
+ROWS, ENTRIES = 30_000, 10**9  # of a square matrix, of a list: 8 GB
 FLOATS = torch.float64, torch.float32
 
 
-def integer(name: str, value, least: int) -> int:
-    """`value` as an int that is at least `least`, and less than 2**63."""
+def integer(name: str, value, least: int, most: int = MOST) -> int:
+    """`value` as an int that is at least `least` and at most `most`, or less than 2**63."""
     if isinstance(value, bool | np.timedelta64) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
     value = int(value)
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value if value >= -MOST else 'less than -2**63'}")
-    if value > MOST:
-        raise ValueError(f"{name} must be less than 2**63, got more")
+    if value > most:
+        bound, got = ("less than 2**63", "more") if most == MOST else (f"at most {most:,}", f"{value:.6g}")
+        raise ValueError(f"{name} must be {bound}, got {got if value <= MOST else 'more'}")
     return value
 
 
@@ -98,6 +100,13 @@ def _float(value) -> float:
         return math.inf
 
 
+def flag(name: str, value) -> bool:
+    """`value`, which must be True or False: a word such as "no" would count as True."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def instance(name: str, value, kind: type):
     """`value`, which must be of the class `kind`, or of `Callable`."""
     if not isinstance(value, kind):
@@ -170,6 +179,13 @@ def finite(name: str, tensor: Tensor, not_tiny: bool = False) -> None:
         raise ValueError(
             f"{name} must be zero or have an entry of {least:.2g} or more in size, the largest is {most:g}"
         )
+
+
+def result(names: str, made: Tensor) -> Tensor:
+    """What was `made` of finite arguments, `names`; refused where it is too large to be a number."""
+    if not made.isfinite().all():
+        raise FloatingPointError(f"{names} are too large: what they give is not finite")
+    return made
 
 
 def orthogonal(name: str, P, D: int, like: Tensor | None = None) -> Tensor:

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from .. import checks, descent
 from ..descent import Run
+from ..scalar_dynamics import SIZES
 
 HORIZON, LONGEST = 1e18, 1e30  # steps that the flow is followed for; norm of a code
 PULL = 1 / math.sqrt(2 * math.pi)  # ½ E|h|: how hard a Gaussian label pulls at ⟨B, B*⟩
@@ -213,9 +214,12 @@ class ClassifierScalars:
     flip: float = 0.0
 
     def __post_init__(self):
-        plain = {"D": checks.integer("D", self.D, 2), "eta": checks.real("eta", self.eta, above=0)}
+        plain = {"D": checks.integer("D", self.D, 2), "eta": checks.real("eta", self.eta, **SIZES)}
         plain["code_norm"] = checks.real("code_norm", self.code_norm, least=0, most=LONGEST)
         plain["flip"] = checks.real("flip", self.flip, least=0.0, most=0.5)
+        for name, least in (("code_norm", 1e-20), ("flip", 1e-15)):
+            if 0 < plain[name] < least:
+                raise ValueError(f"{name} must be 0 or at least {least:g}, got {plain[name]:g}")
         if plain["flip"] == 0.5:
             raise ValueError("flip must be less than 0.5: labels of pure noise teach nothing")
         for name, value in plain.items():
@@ -316,7 +320,7 @@ class ClassifierScalars:
 
     def run(self, steps: int) -> Run:
         """The exact map, t = 0 … `steps`; about 15 µs a step. Raises FloatingPointError where it diverges."""
-        steps = checks.integer("steps", steps, 0)
+        steps = checks.integer("steps", steps, 0, checks.ENTRIES)
         V, gap = np.zeros(steps + 1), np.zeros(steps + 1)
         for t in range(steps):
             to_V, to_gap = self._force(V[t], gap[t])
@@ -334,7 +338,7 @@ class ClassifierScalars:
         >>> float((scalars.solve([1e8]).loss[0] / scalars.loss_law(1e8)).round(4))
         1.0
         """
-        map_steps = checks.integer("map_steps", map_steps, 0)
+        map_steps = checks.integer("map_steps", map_steps, 0, checks.ENTRIES)
         times = np.sort(checks.numbers("times", times, least=map_steps, most=HORIZON, line=True))
         if not len(times):
             raise ValueError("times must name at least one time, got none")
@@ -387,7 +391,7 @@ def margin_run(D: int, eta: float, code_norm: float, gamma: float, steps: int) -
     >>> float((run.loss[-1] * 0.1 * 4**2 * 5000).round(2))
     1.02
     """
-    D, steps = checks.integer("D", D, 2), checks.integer("steps", steps, 0)
+    D, steps = checks.integer("D", D, 2), checks.integer("steps", steps, 0, checks.ENTRIES)
     eta, gamma = checks.real("eta", eta, above=0), checks.real("gamma", gamma, above=0)
     code_norm = checks.real("code_norm", code_norm, above=0, most=LONGEST)
     g = np.linspace(-9, 9, 181)
@@ -496,7 +500,7 @@ def logistic_regression_error(n: int, features: int, C: float = 1.0) -> float:
     0.0464
     """
     n, features = checks.integer("n", n, 1), checks.integer("features", features, 1)
-    alpha, C = n / features, checks.real("C", C, above=0)
+    alpha, C = n / features, checks.real("C", C, above=0, most=1e6)
     u, u_weight = _half_normal_nodes(panels=6, order=6, top=7.0)
     g = np.linspace(-7, 7, 57)
     weight = np.outer(u_weight, np.exp(-g * g / 2) / np.exp(-g * g / 2).sum())

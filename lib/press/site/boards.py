@@ -13,7 +13,6 @@ from press.ledger import Claim
 from press.site import cards
 from press.site.cards import render, told
 
-
 TRIED = ROOT / "book" / "records" / "fuzz.json"
 
 
