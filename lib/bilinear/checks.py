@@ -23,15 +23,15 @@ def integer(name: str, value, least: int, most: int = MOST) -> int:
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value if value >= -MOST else 'less than -2**63'}")
     if value > most:
-        bound, got = ("less than 2**63", "more") if most == MOST else (f"at most {most:,}", f"{value:.6g}")
-        raise ValueError(f"{name} must be {bound}, got {got if value <= MOST else 'more'}")
+        bound = "less than 2**63" if most == MOST else f"at most {most:,}"
+        raise ValueError(f"{name} must be {bound}, got {value if value <= MOST else 'more'}")
     return value
 
 
 def real(name: str, value, *, above: float | None = None, least: float | None = None, most: float | None = None):
     """`value` as a finite float with `above` < value, `least` ≤ value and value ≤ `most`, where given.
 
-    It is zero, or of a size from 1e-150 to 1e150, so that products of a few such numbers are numbers.
+    It is at most 1e150 in size; where `above` is 0 it is at least 1e-150: products of a few such numbers are numbers.
     """
     if isinstance(value, bool | np.timedelta64) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a real number, got {value!r} of type {type(value).__name__}")
@@ -39,8 +39,8 @@ def real(name: str, value, *, above: float | None = None, least: float | None = 
     for fails, bound in _bounds(above, least, most):
         if fails(value):
             raise ValueError(f"{name} must be {bound}, got {value:g}")
-    if 0 < abs(value) < 1 / HUGE:
-        raise ValueError(f"{name} must be 0 or of a size of {1 / HUGE:g} or more, got {value:g}")
+    if above == 0 and value < 1 / HUGE:
+        raise ValueError(f"{name} must be at least {1 / HUGE:g}, got {value:g}")
     return value
 
 
@@ -98,13 +98,6 @@ def _float(value) -> float:
         return float(value)
     except OverflowError:
         return math.inf
-
-
-def flag(name: str, value) -> bool:
-    """`value`, which must be True or False: a word such as "no" would count as True."""
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
-    return bool(value)
 
 
 def instance(name: str, value, kind: type):
@@ -179,13 +172,6 @@ def finite(name: str, tensor: Tensor, not_tiny: bool = False) -> None:
         raise ValueError(
             f"{name} must be zero or have an entry of {least:.2g} or more in size, the largest is {most:g}"
         )
-
-
-def result(names: str, made: Tensor) -> Tensor:
-    """What was `made` of finite arguments, `names`; refused where it is too large to be a number."""
-    if not made.isfinite().all():
-        raise FloatingPointError(f"{names} are too large: what they give is not finite")
-    return made
 
 
 def orthogonal(name: str, P, D: int, like: Tensor | None = None) -> Tensor:

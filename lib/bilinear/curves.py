@@ -32,7 +32,7 @@ def crossing(x, y, level: float, *, log_y: bool = True) -> float:
     1.5
     """
     x, y = _pair(x, y)
-    level, log_y = checks.real("level", level), checks.flag("log_y", log_y)
+    level, log_y = checks.real("level", level), checks.instance("log_y", log_y, bool)
     if log_y:
         y, level = _logs(y), float(_logs(np.array([level]), "level")[0])
     side = np.sign(y[0] - level)
@@ -66,7 +66,7 @@ def power(x, y, between: tuple[float, float] | None = None, *, log_y: bool = Tru
         x, y = x[inside], y[inside]
     if len(x) < 2:
         raise ValueError(f"a power needs two points or more in x and y, got {len(x)} between {between}")
-    log_x, y = _logs(x, "x"), _logs(np.abs(y)) if checks.flag("log_y", log_y) else y
+    log_x, y = _logs(x, "x"), _logs(np.abs(y)) if checks.instance("log_y", log_y, bool) else y
     if not np.ptp(log_x) > 0:
         raise ValueError(f"a power needs two points or more of different x, got x = {x[0]:g} alone")
     return float(np.polyfit(log_x, y, 1)[0])

@@ -109,7 +109,7 @@ class OneQuery:
             "d": checks.integer("d", self.d, 1),
             "eta": checks.real("eta", self.eta, above=0, least=1e-30, most=1e50),
         }
-        plain["reads_set"] = checks.flag("reads_set", self.reads_set)
+        plain["reads_set"] = checks.instance("reads_set", self.reads_set, bool)
         for name, value in plain.items():
             object.__setattr__(self, name, value)
 
@@ -134,7 +134,7 @@ class OneQuery:
         return self._in_our_units(self.scalars.run(steps))
 
     def solve(self, times: Iterable[float]) -> Run:
-        """The same record at `times` up to 1e18, by `ScalarDynamics.solve`."""
+        """The same record at `times` up to 1e20, by `ScalarDynamics.solve`."""
         return self._in_our_units(self.scalars.solve(times))
 
     def _in_our_units(self, run: Run) -> Run:

@@ -49,7 +49,10 @@ class Teacher:
 
     def __call__(self, X: Tensor) -> Tensor:
         checks.tokens(X, self.d, self.D, like=self.V_star)
-        return checks.result("X, V_star and S_star", self.sigma(self.V_star @ X @ self.S_star))
+        Y = self.sigma(self.V_star @ X @ self.S_star)
+        if not Y.isfinite().all():
+            raise FloatingPointError("X, V_star and S_star are too large: the output is not finite")
+        return Y
 
     def to(self, where) -> Teacher:
         """The same teacher in another dtype or on another device, as `Tensor.to` takes them."""
@@ -235,7 +238,7 @@ def scattered_scores(D: int, counts, *, generator: torch.Generator, uneven: bool
     >>> (S_star > 0).sum(0).tolist(), S_star.sum(0).round(decimals=12).tolist()
     ([1, 2, 3, 4, 5, 6], [1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
     """
-    D, uneven = checks.integer("D", D, 1, checks.ROWS), checks.flag("uneven", uneven)
+    D, uneven = checks.integer("D", D, 1, checks.ROWS), checks.instance("uneven", uneven, bool)
     checks.instance("generator", generator, torch.Generator)
     counts = [counts] * D if isinstance(counts, Integral) else checks.collection("counts", counts)
     counts = [checks.integer("a count in counts", count, 1) for count in counts]

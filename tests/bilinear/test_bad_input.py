@@ -127,7 +127,7 @@ def test_sizes_without_a_square_are_refused_by_name():
 
 def test_a_time_is_answered_or_refused():
     assert np.isfinite(clean_scalars().solve([1e18]).excess_loss).all()
-    check(ValueError, lambda: clean_scalars().solve([1e30]), "times", "1e+18")
+    check(ValueError, lambda: clean_scalars().solve([1e30]), "times", "1e+20")
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])

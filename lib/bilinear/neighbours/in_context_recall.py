@@ -75,7 +75,7 @@ class Recall:
         """n independent sentences; with `unseen` the output is a neutral token, which no training sentence has."""
         checks.instance("generator", generator, torch.Generator)
         n, neutral = checks.integer("n", n, 1, checks.ENTRIES // self.H), self.triggers + self.outputs
-        unseen = checks.flag("unseen", unseen)
+        unseen = checks.instance("unseen", unseen, bool)
 
         def draw(low: int, high: int, *shape: int) -> Tensor:
             return torch.randint(low, high, shape or (n,), generator=generator)
@@ -263,7 +263,7 @@ def train(
     """
     checks.instance("task", task, Recall)
     checks.instance("build", build, Callable)
-    normalise = checks.flag("normalise", normalise)
+    normalise = checks.instance("normalise", normalise, bool)
     for name, w in checks.instance("start", start, Mapping).items():
         checks.finite(f"{name} in start", w)
     if watch is not None:

@@ -52,7 +52,10 @@ class LinearAttention:
     def __call__(self, Z: Tensor) -> Tensor:
         Z = _inputs(Z, self.d, self.V)
         scores = Z.mT[..., None, :, :] @ (self.Q @ Z[..., None, :, -1:])  # Zᵀ Q_h q      (…, heads, n, 1)
-        return checks.result("Z, V and Q", (self.V @ (Z[..., None, :, :] @ scores)).sum(-3).squeeze(-1))
+        output = (self.V @ (Z[..., None, :, :] @ scores)).sum(-3).squeeze(-1)
+        if not output.isfinite().all():
+            raise FloatingPointError("Z, V and Q are too large: the output is not finite")
+        return output
 
     @property
     def heads(self) -> int:
@@ -290,7 +293,7 @@ def learn(Z: Tensor, Y: Tensor, *, least_norm: bool = False) -> Fit:
     Y = checks.array("Y", Y, (N, d), like=Z, not_tiny=True)
     U, certificate = unfolding(d).to(Z), certify(Z)
     rank, psi = certificate.rank, U.shape[1]
-    if rank < psi and not checks.flag("least_norm", least_norm):
+    if rank < psi and not checks.instance("least_norm", least_norm, bool):
         raise ValueError(
             f"Z does not determine the layer: its N = {N} samples reach {rank} of the ψ = {psi} dimensions of H(Z) "
             f"(d = {d}; at least ψ samples are needed); on all of them {certificate.relations(1)[0]}. Give more, or "
