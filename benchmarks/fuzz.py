@@ -17,8 +17,9 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from bilinear import fingerprint  # noqa: E402
 from tests.bilinear import odd  # noqa: E402
+
+from bilinear import fingerprint  # noqa: E402
 
 RECORD = ROOT / "book" / "records" / "fuzz.json"
 

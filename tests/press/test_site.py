@@ -11,7 +11,7 @@ from press.build.execute import Job, longest_first
 from press.build.publish import CLASSES, about
 from press.claims import Record
 from press.ledger import Claim
-from press.site import cards
+from press.site import boards, cards
 
 # --- what was run ----------------------------------------------------------------------------------------
 
