@@ -106,7 +106,7 @@ def slopes(B_star, flip: float = 0.0) -> Callable:
     _, B_star, flip = _problem(B_star, B_star, flip)
 
     def of(B):
-        B = checks.array("B", B, tuple(B_star.shape), like=B_star)
+        B = checks.array("B", B, tuple(B_star.shape), like=B_star).detach()
         loss, to_B = _loss_and_gradient(B, B_star, flip)
         return loss, {"B": to_B}
 
@@ -140,8 +140,8 @@ def error_rate(B, B_star) -> float:
     >>> error_rate([[1.0, 1.0]], [[1.0, 0.0]])
     0.25
     """
-    B_star = checks.array("B_star", B_star, ("d", "D"))
-    B = checks.array("B", B, tuple(B_star.shape), like=B_star)
+    B_star = checks.array("B_star", B_star, ("d", "D")).detach()
+    B = checks.array("B", B, tuple(B_star.shape), like=B_star).detach()
     if not (B.norm() > 0 and B_star.norm() > 0):
         raise ValueError("B and B_star must not be zero")
     B, B_star = B / B.norm(), B_star / B_star.norm()
@@ -456,7 +456,7 @@ def train_layer(
     >>> run.v.shape, run.W.shape, bool(run.cosine[0] > 0.99)
     (torch.Size([5]), torch.Size([5, 5]), True)
     """
-    v_star = checks.array("v_star", v_star, ("d",))
+    v_star = checks.array("v_star", v_star, ("d",)).detach()
     if abs(norm := float(v_star.norm()) - 1) > 1e-6:
         raise ValueError(f"v_star must have norm 1, got {1 + norm:g}")
     P = checks.array("P", P, ("D", "D"), like=v_star)
