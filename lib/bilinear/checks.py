@@ -11,25 +11,27 @@ from torch import Tensor
 
 HUGE = 1e150  # what is larger, or nearer to zero than 1/HUGE, has no square that is a float
 MOST = 2**63 - 1
+ROWS, ENTRIES = 30_000, 10**9  # of a square matrix, of a list: 8 GB
 FLOATS = torch.float64, torch.float32
 
 
-def integer(name: str, value, least: int) -> int:
-    """`value` as an int that is at least `least`, and less than 2**63."""
+def integer(name: str, value, least: int, most: int = MOST) -> int:
+    """`value` as an int that is at least `least` and at most `most`, or less than 2**63."""
     if isinstance(value, bool | np.timedelta64) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, got {value!r} of type {type(value).__name__}")
     value = int(value)
     if value < least:
         raise ValueError(f"{name} must be at least {least}, got {value if value >= -MOST else 'less than -2**63'}")
-    if value > MOST:
-        raise ValueError(f"{name} must be less than 2**63, got more")
+    if value > most:
+        bound = "less than 2**63" if most == MOST else f"at most {most:,}"
+        raise ValueError(f"{name} must be {bound}, got {value if value <= MOST else 'more'}")
     return value
 
 
 def real(name: str, value, *, above: float | None = None, least: float | None = None, most: float | None = None):
     """`value` as a finite float with `above` < value, `least` ≤ value and value ≤ `most`, where given.
 
-    It is zero, or of a size from 1e-150 to 1e150, so that products of a few such numbers are numbers.
+    It is at most 1e150 in size; where `above` is 0 it is at least 1e-150: products of a few such numbers are numbers.
     """
     if isinstance(value, bool | np.timedelta64) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a real number, got {value!r} of type {type(value).__name__}")
@@ -37,8 +39,8 @@ def real(name: str, value, *, above: float | None = None, least: float | None = 
     for fails, bound in _bounds(above, least, most):
         if fails(value):
             raise ValueError(f"{name} must be {bound}, got {value:g}")
-    if 0 < abs(value) < 1 / HUGE:
-        raise ValueError(f"{name} must be 0 or of a size of {1 / HUGE:g} or more, got {value:g}")
+    if above == 0 and value < 1 / HUGE:
+        raise ValueError(f"{name} must be at least {1 / HUGE:g}, got {value:g}")
     return value
 
 

@@ -18,7 +18,7 @@ def marks(steps: int, n: int, *, first: int = 1) -> np.ndarray:
     >>> marks(1000, 7).tolist()
     [1, 3, 10, 31, 100, 316, 1000]
     """
-    first, n = checks.integer("first", first, 1), checks.integer("n", n, 1)
+    first, n = checks.integer("first", first, 1), checks.integer("n", n, 1, checks.ENTRIES // 10)
     steps = checks.integer("steps", steps, first)
     return np.unique(np.geomspace(first, steps, n).astype(int))
 
@@ -33,7 +33,7 @@ def crossing(x, y, level: float, *, log_y: bool = True) -> float:
     1.5
     """
     x, y = _pair(x, y)
-    level = checks.real("level", level)
+    level, log_y = checks.real("level", level), checks.instance("log_y", log_y, bool)
     if log_y:
         y, level = _logs(y), float(_logs(np.array([level]), "level")[0])
     side = np.sign(y[0] - level)
@@ -68,7 +68,9 @@ def power(x, y, between: tuple[float, float] | None = None, *, log_y: bool = Tru
         x, y = x[inside], y[inside]
     if len(x) < 2:
         raise ValueError(f"a power needs two points or more in x and y, got {len(x)} between {between}")
-    log_x, y = _logs(x, "x"), _logs(np.abs(y)) if log_y else y
+    log_x, y = _logs(x, "x"), _logs(np.abs(y)) if checks.instance("log_y", log_y, bool) else y
+    if not np.ptp(log_x) > 0:
+        raise ValueError(f"a power needs two points or more of different x, got x = {x[0]:g} alone")
     return float(np.polyfit(log_x, y, 1)[0])
 
 

@@ -31,7 +31,7 @@ def digits(size: int) -> tuple[Tensor, Tensor]:
     """
     from sklearn.datasets import load_digits  # takes a second to import
 
-    size = checks.integer("size", size, 8)
+    size = checks.integer("size", size, 8, 1000)
     bundle = load_digits()
     return _prepared(torch.from_numpy(bundle.images), size), torch.from_numpy(bundle.target)
 
@@ -44,7 +44,7 @@ def mnist(size: int) -> tuple[Tensor, Tensor]:
     published one; FileNotFoundError, with the command that fetches them, where files are missing.
     Source: Y. LeCun, C. Cortes and C. Burges.
     """
-    size = checks.integer("size", size, 14)
+    size = checks.integer("size", size, 14, 1000)
     files = mnist_files.contents()
     images, labels = (
         torch.cat([_idx(files[f"{part}-{kind}-ubyte.gz"]) for part in ("train", "t10k")])
@@ -85,7 +85,7 @@ def patch_grid(side: int, pool: int) -> Tensor:
     >>> patch_grid(4, 2)[:5].tolist()
     [[0, 0], [0, 1], [1, 0], [1, 1], [0, 2]]
     """
-    side, pool = checks.integer("side", side, 1), checks.integer("pool", pool, 1)
+    side, pool = checks.integer("side", side, 1, checks.ROWS), checks.integer("pool", pool, 1)
     if side % pool:
         raise ValueError(f"pool must divide the side of the patch grid, got pool = {pool} and side = {side}")
     rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")

@@ -6,6 +6,8 @@ what a quadratic loss can see of any law.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -91,7 +93,10 @@ def spectral(X: Tensor) -> Tensor:
     """
     X = checks.array("X", X, ("n", "d", "D"), not_tiny=True)
     flat = X.flatten(1)
-    strength, direction = torch.linalg.eigh(flat.T @ flat / len(flat))
+    moment = flat.T @ flat / len(flat)
+    if not moment.isfinite().all():
+        raise ValueError(f"X is too large: entries of size {X.abs().max().item():.3g} have no finite second moment")
+    strength, direction = torch.linalg.eigh(moment)
     kept = strength > 1e-10 * strength[-1]
     scaled = direction[:, kept] * (strength[kept] * int(kept.sum())).sqrt()
     return scaled.T.reshape(-1, *X.shape[1:])
@@ -104,4 +109,7 @@ def _sizes(shape: tuple, generator, dtype) -> tuple:
         raise TypeError(f"dtype must be torch.float64 or torch.float32, got {dtype!r}")
     if not shape:
         raise TypeError("give the sizes, such as n, d, D")
-    return tuple(checks.integer("a size", size, 1) for size in shape)
+    sizes = tuple(checks.integer("a size", size, 1) for size in shape)
+    if math.prod(sizes) > checks.ENTRIES:
+        raise ValueError(f"sizes must have a product of at most {checks.ENTRIES:,}, got {' × '.join(map(str, sizes))}")
+    return sizes

@@ -147,7 +147,11 @@ def arrival(scalars, gap):
     >>> float(arrival(ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05), 1.0).round(1))
     1905.5
     """
-    return escape_time(scalars) * slow_time(scalars, gap) + lag(scalars, gap) / scalars.eta
+    with np.errstate(over="ignore"):
+        steps = escape_time(scalars) * slow_time(scalars, gap) + lag(scalars, gap) / scalars.eta
+    if not np.isfinite(steps).all():
+        raise ValueError(f"gap must be reached within 1e308 steps, got {np.max(gap):g}")
+    return steps
 
 
 def half_attention_time(scalars) -> float:
@@ -275,6 +279,8 @@ def mixed_next_order(teacher: Teacher, eta: float, T: float) -> float:
     norm_sq, counts = float(teacher.V_star.square().sum()), teacher.support.sum(0).unique().tolist()
     eta, T = checks.real("eta", eta, above=0), checks.real("T", T, least=1)
     uniform = [ScalarDynamics(teacher.D, K, norm_sq, eta, teacher.sigma.slope) for K in counts if 0 < K < teacher.D]
+    if not uniform:
+        raise ValueError(f"teacher must have a column of S_star with 1 to D − 1 = {teacher.D - 1} non-zeros, got none")
     return max(float(next_order(s, T) + late(s, T).off_support) for s in uniform)
 
 

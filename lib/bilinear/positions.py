@@ -19,7 +19,7 @@ def haar(D: int, *, generator: torch.Generator) -> Tensor:
     >>> bool((P.T @ P - torch.eye(4)).abs().max() < 1e-14)
     True
     """
-    D = checks.integer("D", D, 1)
+    D = checks.integer("D", D, 1, checks.ROWS)
     checks.instance("generator", generator, torch.Generator)
     Q, R = torch.linalg.qr(torch.randn(D, D, dtype=torch.float64, generator=generator, device=generator.device))
     return Q * R.diagonal().sign()
@@ -31,7 +31,7 @@ def sines(D: int) -> Tensor:
     >>> (sines(3).T @ sines(3)).round(decimals=6).diagonal().tolist()
     [2.0, 2.0, 2.0]
     """
-    k = torch.arange(1, checks.integer("D", D, 1) + 1, dtype=torch.float64)
+    k = torch.arange(1, checks.integer("D", D, 1, checks.ROWS) + 1, dtype=torch.float64)
     return torch.sin(torch.outer(k, k) * math.pi / (D + 1))
 
 
@@ -44,8 +44,8 @@ def sinusoidal(D: int, size: int | None = None, *, base: float = 10_000.0) -> Te
     >>> P.shape, (P.T @ P).diagonal().round(decimals=12).tolist()
     (torch.Size([6, 6]), [3.0, 3.0, 3.0, 3.0, 3.0, 3.0])
     """
-    D = checks.integer("D", D, 1)
-    size = D + D % 2 if size is None else checks.integer("size", size, 2)
+    D = checks.integer("D", D, 1, checks.ROWS)
+    size = D + D % 2 if size is None else checks.integer("size", size, 2, checks.ROWS)
     if size % 2:
         raise ValueError(f"size must be even, got {size}")
     base = checks.real("base", base, above=1)
@@ -64,7 +64,7 @@ def low_rank(D: int, rank: int, *, generator: torch.Generator) -> Tensor:
     >>> int(torch.linalg.matrix_rank(P.T @ P))
     2
     """
-    D, rank = checks.integer("D", D, 1), checks.integer("rank", rank, 1)
+    D, rank = checks.integer("D", D, 1, checks.ROWS), checks.integer("rank", rank, 1)
     if rank > D:
         raise ValueError(f"rank must be at most D = {D}, got {rank}")
     checks.instance("generator", generator, torch.Generator)

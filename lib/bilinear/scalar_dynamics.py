@@ -27,6 +27,7 @@ from .activations import Activation, angle_defect
 from .descent import Run
 from .teachers import Teacher
 
+SIZES = {"above": 0, "least": 1e-50, "most": 1e50}  # of η and ‖V*‖²: times and laws of them are floats
 HORIZON = 1e25  # steps that the flow is followed for; `laws` have no end
 AT_ONCE = 1_000_000  # steps of the map before it listens to Ctrl-C again
 
@@ -36,7 +37,7 @@ class ScalarDynamics:
     """The two scalars of a teacher with D tokens, K per column, ‖V*‖_F² = `V_norm_sq`, at step size η and slope κ.
 
     Assumes Gaussian inputs, zero initial weights, one η for both matrices (3.3)–(3.4).
-    Raises ValueError unless 1 ≤ K ≤ D, V_norm_sq > 0, η > 0 and 0 ≤ κ ≤ 1.
+    Raises ValueError unless 1 ≤ K ≤ D, 0 ≤ κ ≤ 1, and V_norm_sq and η are positive, from 1e-50 to 1e50.
 
     >>> ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05).escape_time
     3240.0
@@ -52,7 +53,7 @@ class ScalarDynamics:
         D, K = checks.integer("D", self.D, 1), checks.integer("K", self.K, 1)
         if K > D:
             raise ValueError(f"K must be at most D = {D}, got {K}")
-        reals = {name: checks.real(name, getattr(self, name), above=0) for name in ("V_norm_sq", "eta")}
+        reals = {name: checks.real(name, getattr(self, name), **SIZES) for name in ("V_norm_sq", "eta")}
         for name, value in {"D": D, "K": K, "slope": Activation(self.slope).slope, **reals}.items():
             object.__setattr__(self, name, value)  # plain numbers: numpy's small integers would overflow
 
@@ -64,7 +65,9 @@ class ScalarDynamics:
 
     def at(self, fraction: float) -> ScalarDynamics:
         """The same teacher at a step size that is this fraction of `largest_stable_eta`."""
-        return replace(self, eta=checks.real("fraction", fraction, above=0) * self.largest_stable_eta)
+        return replace(
+            self, eta=checks.real("fraction", fraction, above=0, least=1e-20, most=1e20) * self.largest_stable_eta
+        )
 
     @property
     def r(self) -> float:
@@ -127,7 +130,7 @@ class ScalarDynamics:
         """
         from . import compiled  # brings numba
 
-        steps = checks.integer("steps", steps, 0)
+        steps = checks.integer("steps", steps, 0, checks.ENTRIES)
         C1, gap, bound = np.zeros(steps + 1), np.zeros(steps + 1), 1e3 * math.sqrt(self.D / self.K)
         C1[1:2] = laws.first_step(self)
         if not abs(C1[1:2].sum()) < bound:
@@ -148,7 +151,7 @@ class ScalarDynamics:
         times = checks.numbers("times", times, least=0, most=HORIZON, line=True)
         if self.eta > self.largest_stable_eta:
             raise ValueError(f"the flow needs eta at most 2K/(aD) = {self.largest_stable_eta:g}, got {self.eta:g}")
-        head = self.run(checks.integer("map_steps", map_steps, 1))
+        head = self.run(checks.integer("map_steps", map_steps, 1, checks.ENTRIES))
         C1, gap = np.interp(times, head.t, head.C1), np.interp(times, head.t, head.gap)
         late = np.unique(times[times > map_steps])
         if late.size:
@@ -176,13 +179,16 @@ class ScalarDynamics:
         if gap == 0:
             return 0.0
         expected = laws.arrival(self, gap)
-        head = self.run(min(checks.integer("map_steps", map_steps, 1), math.ceil(1.2 * expected) + 100))
+        head = self.run(min(checks.integer("map_steps", map_steps, 1, checks.ENTRIES), math.ceil(1.2 * expected) + 100))
         beyond = np.nonzero(head.gap >= gap)[0]
         if beyond.size:
             i = int(beyond[0])
             return float(i - (head.gap[i] - gap) / (head.gap[i] - head.gap[i - 1]))
         if self.eta > self.largest_stable_eta:
             raise ValueError(f"the flow needs eta at most 2K/(aD) = {self.largest_stable_eta:g}, got {self.eta:g}")
+
+        if expected > HORIZON:
+            raise ValueError(f"gap must be reached within {HORIZON:g} steps, got {gap:g}, reached after {expected:.3g}")
 
         def short_of(_, state):
             return state[1] - gap

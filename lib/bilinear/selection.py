@@ -32,8 +32,8 @@ def all_sets(D: int, K: int) -> Tensor:
             [0., 1., 1.]], dtype=torch.float64)
     """
     D, K = _sizes(D, K)
-    if comb(D, K) > 10**6:
-        raise ValueError(f"there are {comb(D, K)} sets of K = {K} of D = {D} tokens, more than a million")
+    if D > 10**6 or (count := comb(D, min(K, D - K, 20))) > 10**6 or count * D > checks.ENTRIES:
+        raise ValueError(f"there are more than a million sets of K = {K} of D = {D} tokens, or more than 8 GB of them")
     members = torch.tensor(list(combinations(range(D), K)))
     return torch.zeros(len(members), D, dtype=torch.float64).scatter_(1, members, 1.0)
 
@@ -103,7 +103,13 @@ class OneQuery:
         D, K = _sizes(self.D, self.K)
         if K == D:
             raise ValueError(f"K must be less than D = {D}, got {K}: there is nothing to select")
-        plain = {"D": D, "K": K, "d": checks.integer("d", self.d, 1), "eta": checks.real("eta", self.eta, above=0)}
+        plain = {
+            "D": D,
+            "K": K,
+            "d": checks.integer("d", self.d, 1),
+            "eta": checks.real("eta", self.eta, above=0, least=1e-30, most=1e50),
+        }
+        plain["reads_set"] = checks.instance("reads_set", self.reads_set, bool)
         for name, value in plain.items():
             object.__setattr__(self, name, value)
 

@@ -176,7 +176,7 @@ def _with_positions(X: Tensor, P: Tensor, like: Tensor) -> Tensor:
 
 
 def _common(M, d, D, sigma, P):
-    M, d, D = (checks.integer(name, size, 1) for name, size in (("M", M), ("d", d), ("D", D)))
+    M, d, D = (checks.integer(name, size, 1, checks.ROWS) for name, size in (("M", M), ("d", d), ("D", D)))
     checks.instance("sigma", sigma, Activation)
     P = torch.eye(D, dtype=torch.float64) if P is None else checks.orthogonal("P", P, D).detach().clone()
     return M, d, D, sigma, P

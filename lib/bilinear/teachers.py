@@ -41,12 +41,18 @@ class Teacher:
         checks.instance("sigma", self.sigma, Activation)
         V_star = checks.array("V_star", self.V_star, ("M", "d"), not_tiny=True).detach().clone()
         S_star = checks.array("S_star", self.S_star, ("D", "D"), like=V_star, not_tiny=True).detach().clone()
+        size, tiny = V_star.abs().max().item() * S_star.abs().max().item(), torch.finfo(V_star.dtype).tiny ** 0.5
+        if size and not tiny <= size <= 1 / tiny:  # the square of what it computes is what a loss is made of
+            raise ValueError(f"V_star times S_star must be of a size from {tiny:.2g} to {1 / tiny:.2g}, got {size:.3g}")
         object.__setattr__(self, "V_star", V_star)
         object.__setattr__(self, "S_star", S_star)
 
     def __call__(self, X: Tensor) -> Tensor:
         checks.tokens(X, self.d, self.D, like=self.V_star)
-        return self.sigma(self.V_star @ X @ self.S_star)
+        Y = self.sigma(self.V_star @ X @ self.S_star)
+        if not Y.isfinite().all():
+            raise FloatingPointError("X, V_star and S_star are too large: the output is not finite")
+        return Y
 
     def to(self, where) -> Teacher:
         """The same teacher in another dtype or on another device, as `Tensor.to` takes them."""
@@ -116,7 +122,7 @@ def convolution(
             [0.0000, 0.0000, 0.5000, 0.5000]])
     """
     V_star = checks.array("V_star", V_star, ("M", "d"))
-    D = checks.integer("D", D, 1)
+    D = checks.integer("D", D, 1, checks.ROWS)
     if K is not None:
         K = checks.integer("K", K, 1)
     if groups is None:
@@ -195,7 +201,7 @@ def token_selection(d: int, D: int, positions: Iterable[int]) -> Teacher:
     >>> token_selection(2, 4, [1, 3]).S_star[:, 0]
     tensor([0.0000, 0.5000, 0.0000, 0.5000], dtype=torch.float64)
     """
-    d, D = checks.integer("d", d, 1), checks.integer("D", D, 1)
+    d, D = checks.integer("d", d, 1, checks.ROWS), checks.integer("D", D, 1, checks.ROWS)
     positions = [_position(i, D) for i in checks.collection("positions", positions)]
     if not positions:
         raise ValueError("positions must name at least one token, got none")
@@ -215,7 +221,7 @@ def group_sparse(v_star, D: int, position: int) -> Teacher:
     tensor([[-3., -3., -3.]], dtype=torch.float64)
     """
     v_star = checks.array("v_star", v_star, ("d",), not_tiny=True)
-    D = checks.integer("D", D, 1)
+    D = checks.integer("D", D, 1, checks.ROWS)
     S_star = v_star.new_zeros(D, D)
     S_star[_position(position, D)] = 1
     return Teacher(v_star[None], S_star, IDENTITY)
@@ -232,7 +238,7 @@ def scattered_scores(D: int, counts, *, generator: torch.Generator, uneven: bool
     >>> (S_star > 0).sum(0).tolist(), S_star.sum(0).round(decimals=12).tolist()
     ([1, 2, 3, 4, 5, 6], [1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
     """
-    D = checks.integer("D", D, 1)
+    D, uneven = checks.integer("D", D, 1, checks.ROWS), checks.instance("uneven", uneven, bool)
     checks.instance("generator", generator, torch.Generator)
     counts = [counts] * D if isinstance(counts, Integral) else checks.collection("counts", counts)
     counts = [checks.integer("a count in counts", count, 1) for count in counts]

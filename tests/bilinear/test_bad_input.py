@@ -23,6 +23,9 @@ SHARE = 0.15  # of the odd calls, drawn with the name as the seed; `make faults`
 @pytest.fixture(autouse=True)
 def no_files_of_the_user(monkeypatch, tmp_path):
     monkeypatch.setenv("BILINEAR_CACHE", str(tmp_path))
+    torch.set_warn_always(True)  # else torch warns once a process, and the first name hides the others
+    yield
+    torch.set_warn_always(False)
 
 
 def test_every_public_name_has_a_valid_call():

@@ -36,7 +36,7 @@ def test_crossing_takes_the_first_and_says_when_there_is_none():
     assert curves.crossing(x, y, 1.0) == 2.0
     assert curves.crossing(x, y, 4.0) == 0.0
     assert curves.crossing(x, y - 2, -0.5, log_y=False) == 1.5
-    with pytest.raises(ValueError, match=r"never reaches 9; the nearest that it comes is 8"):
+    with pytest.raises(ValueError, match=r"never reaches the level 9; the nearest that it comes is 8"):
         curves.crossing(x, y, 9.0)
     with pytest.raises(ValueError, match="y must be greater than 0"):
         curves.crossing(x, y - 2, 1.0)
@@ -66,7 +66,7 @@ def test_furthest():
         with pytest.raises(ValueError, match="one number a key"):
             curves.furthest(many, 1.0)
     for bad in ([], [1.0, math.nan], {}):
-        with pytest.raises(ValueError, match="one or more numbers"):
+        with pytest.raises(ValueError, match=r"one or more numbers|values must be finite"):
             curves.furthest(bad)
 
 

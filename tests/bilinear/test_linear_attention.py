@@ -410,5 +410,5 @@ def test_wrong_arguments_are_named(error, action, named):
 
 
 def test_divergence_is_said():
-    with pytest.raises(FloatingPointError, match=r"step 1.*eta = 1e\+155"):
-        la.train_heads(P2, torch.eye(6), 1, 1, eta=1e155, generator=torch.Generator())
+    with pytest.raises(FloatingPointError, match=r"step 1.*eta = 1e\+150"):
+        la.train_heads(P2, torch.eye(6), 1, 1, eta=1e150, generator=torch.Generator())

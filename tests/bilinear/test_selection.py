@@ -121,7 +121,7 @@ def test_width_bound_is_attained_by_the_best_first_layer():
         (lambda: OneQuery(4, 2, 1, 0.0), "eta must be greater than 0, got 0"),
         (lambda: width_bound(4, 2, 1, -1), "width must be at least 0, got -1"),
         (lambda: slopes(all_sets(3, 1), torch.ones(2, 1)), "queries .* 3 × c, got 2"),
-        (lambda: slopes([[1.0, 0.0], [0.0, 0.0]], torch.ones(2, 1)), "every set must have a token, got none in set 1"),
+        (lambda: slopes([[1.0, 0.0], [0.0, 0.0]], torch.ones(2, 1)), "sets must have .* none empty; row 1 is not so"),
         (lambda: slopes(all_sets(3, 1), torch.ones(3, 1))(torch.eye(2), torch.zeros(3, 2)), "W_KQ .* 3 × 1, got 3 × 2"),
     ],
 )

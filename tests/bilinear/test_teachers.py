@@ -164,7 +164,7 @@ def test_scattered_columns():
     spread = uneven.max(0).values / uneven.where(uneven > 0, torch.inf).min(0).values
     assert (spread <= 3).all()
     assert spread.max() > 1.2
-    for bad, named in (([1, 2], "got 2"), (8, "at most 8"), ([0] * 7, "a count must be at least 1")):
+    for bad, named in (([1, 2], "got 2"), (8, "at most 8"), ([0] * 7, "a count in counts must be at least 1")):
         with pytest.raises(ValueError, match=named):
             scattered_scores(7, bad, generator=generator)
 

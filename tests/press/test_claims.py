@@ -272,7 +272,7 @@ def test_what_is_no_number_is_a_miss_that_names_the_field(write_ledger, shown, o
         claims.close()
 
 
-@pytest.mark.parametrize("odd", [5, True, "", " ", b"a reason", object(), ["a"]], ids=repr)
+@pytest.mark.parametrize("odd", [5, True, "", " ", b"a reason", {}, ["a"]], ids=repr)
 def test_what_is_no_text_is_a_miss_that_names_the_field(write_ledger, shown, odd):
     claims.check("slope", 1.0, tolerance=0.1, why="a reason", control=CONTROL, outside=odd)
     claims.check("power", 1.0, tolerance=0.1, why=odd, control=CONTROL)

@@ -24,6 +24,7 @@ from torch import Tensor
 
 from .. import checks, descent
 from ..descent import Run
+from ..scalar_dynamics import SIZES
 
 HORIZON, LONGEST = 1e18, 1e30  # steps that the flow is followed for; norm of a code
 PULL = 1 / math.sqrt(2 * math.pi)  # ½ E|h|: how hard a Gaussian label pulls at ⟨B, B*⟩
@@ -105,7 +106,7 @@ def slopes(B_star, flip: float = 0.0) -> Callable:
     _, B_star, flip = _problem(B_star, B_star, flip)
 
     def of(B):
-        B = checks.array("B", B, tuple(B_star.shape), like=B_star)
+        B = checks.array("B", B, tuple(B_star.shape), like=B_star).detach()
         loss, to_B = _loss_and_gradient(B, B_star, flip)
         return loss, {"B": to_B}
 
@@ -139,8 +140,8 @@ def error_rate(B, B_star) -> float:
     >>> error_rate([[1.0, 1.0]], [[1.0, 0.0]])
     0.25
     """
-    B_star = checks.array("B_star", B_star, ("d", "D"))
-    B = checks.array("B", B, tuple(B_star.shape), like=B_star)
+    B_star = checks.array("B_star", B_star, ("d", "D")).detach()
+    B = checks.array("B", B, tuple(B_star.shape), like=B_star).detach()
     if not (B.norm() > 0 and B_star.norm() > 0):
         raise ValueError("B and B_star must not be zero")
     B, B_star = B / B.norm(), B_star / B_star.norm()
@@ -213,9 +214,12 @@ class ClassifierScalars:
     flip: float = 0.0
 
     def __post_init__(self):
-        plain = {"D": checks.integer("D", self.D, 2), "eta": checks.real("eta", self.eta, above=0)}
+        plain = {"D": checks.integer("D", self.D, 2), "eta": checks.real("eta", self.eta, **SIZES)}
         plain["code_norm"] = checks.real("code_norm", self.code_norm, least=0, most=LONGEST)
         plain["flip"] = checks.real("flip", self.flip, least=0.0, most=0.5)
+        for name, least in (("code_norm", 1e-20), ("flip", 1e-15)):
+            if 0 < plain[name] < least:
+                raise ValueError(f"{name} must be 0 or at least {least:g}, got {plain[name]:g}")
         if plain["flip"] == 0.5:
             raise ValueError("flip must be less than 0.5: labels of pure noise teach nothing")
         for name, value in plain.items():
@@ -316,7 +320,7 @@ class ClassifierScalars:
 
     def run(self, steps: int) -> Run:
         """The exact map, t = 0 … `steps`; about 15 µs a step. Raises FloatingPointError where it diverges."""
-        steps = checks.integer("steps", steps, 0)
+        steps = checks.integer("steps", steps, 0, checks.ENTRIES)
         V, gap = np.zeros(steps + 1), np.zeros(steps + 1)
         for t in range(steps):
             to_V, to_gap = self._force(V[t], gap[t])
@@ -334,7 +338,7 @@ class ClassifierScalars:
         >>> float((scalars.solve([1e8]).loss[0] / scalars.loss_law(1e8)).round(4))
         1.0
         """
-        map_steps = checks.integer("map_steps", map_steps, 0)
+        map_steps = checks.integer("map_steps", map_steps, 0, checks.ENTRIES)
         times = np.sort(checks.numbers("times", times, least=map_steps, most=HORIZON, line=True))
         if not len(times):
             raise ValueError("times must name at least one time, got none")
@@ -387,7 +391,7 @@ def margin_run(D: int, eta: float, code_norm: float, gamma: float, steps: int) -
     >>> float((run.loss[-1] * 0.1 * 4**2 * 5000).round(2))
     1.02
     """
-    D, steps = checks.integer("D", D, 2), checks.integer("steps", steps, 0)
+    D, steps = checks.integer("D", D, 2), checks.integer("steps", steps, 0, checks.ENTRIES)
     eta, gamma = checks.real("eta", eta, above=0), checks.real("gamma", gamma, above=0)
     code_norm = checks.real("code_norm", code_norm, above=0, most=LONGEST)
     g = np.linspace(-9, 9, 181)
@@ -452,7 +456,7 @@ def train_layer(
     >>> run.v.shape, run.W.shape, bool(run.cosine[0] > 0.99)
     (torch.Size([5]), torch.Size([5, 5]), True)
     """
-    v_star = checks.array("v_star", v_star, ("d",))
+    v_star = checks.array("v_star", v_star, ("d",)).detach()
     if abs(norm := float(v_star.norm()) - 1) > 1e-6:
         raise ValueError(f"v_star must have norm 1, got {1 + norm:g}")
     P = checks.array("P", P, ("D", "D"), like=v_star)
@@ -496,7 +500,7 @@ def logistic_regression_error(n: int, features: int, C: float = 1.0) -> float:
     0.0464
     """
     n, features = checks.integer("n", n, 1), checks.integer("features", features, 1)
-    alpha, C = n / features, checks.real("C", C, above=0)
+    alpha, C = n / features, checks.real("C", C, above=0, most=1e6)
     u, u_weight = _half_normal_nodes(panels=6, order=6, top=7.0)
     g = np.linspace(-7, 7, 57)
     weight = np.outer(u_weight, np.exp(-g * g / 2) / np.exp(-g * g / 2).sum())

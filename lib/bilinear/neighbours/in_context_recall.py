@@ -55,8 +55,8 @@ class Recall:
 
     def __post_init__(self):
         plain = {name: checks.integer(name, getattr(self, name), 1) for name in ("triggers", "outputs")}
-        plain["N"] = checks.integer("N", self.N, plain["triggers"] + plain["outputs"] + 2)
-        plain["H"] = checks.integer("H", self.H, 6)
+        plain["N"] = checks.integer("N", self.N, plain["triggers"] + plain["outputs"] + 2, checks.ROWS)
+        plain["H"] = checks.integer("H", self.H, 6, checks.ROWS)
         plain["alpha"] = None if self.alpha is None else _inside("alpha", self.alpha)
         for name, value in plain.items():
             object.__setattr__(self, name, value)
@@ -74,7 +74,8 @@ class Recall:
     def sample(self, n: int, generator: torch.Generator, *, unseen: bool = False) -> Sentences:
         """n independent sentences; with `unseen` the output is a neutral token, which no training sentence has."""
         checks.instance("generator", generator, torch.Generator)
-        n, neutral = checks.integer("n", n, 1), self.triggers + self.outputs
+        n, neutral = checks.integer("n", n, 1, checks.ENTRIES // self.H), self.triggers + self.outputs
+        unseen = checks.instance("unseen", unseen, bool)
 
         def draw(low: int, high: int, *shape: int) -> Tensor:
             return torch.randint(low, high, shape or (n,), generator=generator)
@@ -262,6 +263,7 @@ def train(
     """
     checks.instance("task", task, Recall)
     checks.instance("build", build, Callable)
+    normalise = checks.instance("normalise", normalise, bool)
     for name, w in checks.instance("start", start, Mapping).items():
         checks.finite(f"{name} in start", w)
     if watch is not None:
@@ -316,7 +318,7 @@ def margin_dynamics(shares, N: int, eta: float, steps: int, norm: str = "joint")
         raise ValueError(f"shares must add up to 1, got {shares.sum():g}")
     N, steps, eta = (
         checks.integer("N", N, 2),
-        checks.integer("steps", steps, 0),
+        checks.integer("steps", steps, 0, checks.ENTRIES // len(shares)),
         checks.real("eta", eta, above=0, most=300),
     )
     lengths = {"joint": np.linalg.norm, "sum": np.sum, "own": lambda s: np.where(s > 0, s, 1), "none": lambda s: 1.0}
@@ -378,7 +380,7 @@ def finite_sample_excess(samples: int, alpha: float) -> float:
     >>> round(2 * 2048 * finite_sample_excess(2048, 0.5), 4)
     1.0007
     """
-    samples, alpha = checks.integer("samples", samples, 2), _inside("alpha", alpha)
+    samples, alpha = checks.integer("samples", samples, 2, checks.ENTRIES // 10), _inside("alpha", alpha)
     counts = np.arange(1, samples)
     log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, samples + 1)))])
     log_binomial = log_factorial[samples] - log_factorial[counts] - log_factorial[samples - counts]

@@ -25,6 +25,8 @@ from torch.nn.functional import one_hot
 from .. import checks, descent
 from ..descent import Run
 
+LARGEST = 30  # rows of an input whose monomials are listed: there are d⁶ entries in a moment
+
 
 @dataclass(frozen=True, eq=False)
 class LinearAttention:
@@ -50,7 +52,10 @@ class LinearAttention:
     def __call__(self, Z: Tensor) -> Tensor:
         Z = _inputs(Z, self.d, self.V)
         scores = Z.mT[..., None, :, :] @ (self.Q @ Z[..., None, :, -1:])  # Zᵀ Q_h q      (…, heads, n, 1)
-        return (self.V @ (Z[..., None, :, :] @ scores)).sum(-3).squeeze(-1)
+        output = (self.V @ (Z[..., None, :, :] @ scores)).sum(-3).squeeze(-1)
+        if not output.isfinite().all():
+            raise FloatingPointError("Z, V and Q are too large: the output is not finite")
+        return output
 
     @property
     def heads(self) -> int:
@@ -82,7 +87,7 @@ def monomials(d: int) -> tuple[tuple[int, int, int], ...]:
     >>> len(monomials(2)), monomials(2)[:3]
     (6, ((0, 0, 0), (0, 0, 1), (0, 1, 0)))
     """
-    d = checks.integer("d", d, 1)
+    d = checks.integer("d", d, 1, LARGEST)
     return tuple((j, k, ell) for j in range(d) for k in range(j, d) for ell in range(d))
 
 
@@ -94,7 +99,7 @@ def unfolding(d: int) -> Tensor:
     >>> unfolding(2).shape, unfolding(2).sum(0).tolist()
     (torch.Size([8, 6]), [1.0, 1.0, 2.0, 2.0, 1.0, 1.0])
     """
-    d = checks.integer("d", d, 1)
+    d = checks.integer("d", d, 1, LARGEST)
     index = torch.tensor(monomials(d))
     j, k, ell = index.T
     U = torch.zeros(d, d, d, len(index), dtype=torch.float64)
@@ -199,7 +204,9 @@ class Certificate:
 
         Shapes: Z (…, d, n) to (…,) bool.
         """
-        H = folded_features(_inputs(Z, self.d, self.row_space))
+        Z = _inputs(Z, self.d, self.row_space)
+        largest = Z.abs().amax((-2, -1), keepdim=True)
+        H = folded_features(Z / torch.where(largest > 0, largest, 1.0))  # of size one: products of threes underflow
         outside = H - H @ self.row_space @ self.row_space.mT
         return outside.norm(dim=-1) <= 1e-8 * H.norm(dim=-1)
 
@@ -215,6 +222,10 @@ def certify(Z: Tensor) -> Certificate:
     (True, 5)
     """
     Z = checks.array("Z", Z, ("N", "d", "n"))
+    size, info = Z.abs().max().item(), torch.finfo(Z.dtype)
+    low, high = info.tiny ** (1 / 6), 0.01 * info.max ** (1 / 6)
+    if size and not low <= size <= high:
+        raise ValueError(f"Z must have a largest entry from {low:.2g} to {high:.2g}: six multiply; got {size:.3g}")
     H = folded_features(Z)
     N, psi = H.shape
     _, s, right = torch.linalg.svd(H, full_matrices=False)
@@ -282,7 +293,7 @@ def learn(Z: Tensor, Y: Tensor, *, least_norm: bool = False) -> Fit:
     Y = checks.array("Y", Y, (N, d), like=Z, not_tiny=True)
     U, certificate = unfolding(d).to(Z), certify(Z)
     rank, psi = certificate.rank, U.shape[1]
-    if rank < psi and not least_norm:
+    if rank < psi and not checks.instance("least_norm", least_norm, bool):
         raise ValueError(
             f"Z does not determine the layer: its N = {N} samples reach {rank} of the ψ = {psi} dimensions of H(Z) "
             f"(d = {d}; at least ψ samples are needed); on all of them {certificate.relations(1)[0]}. Give more, or "
@@ -384,7 +395,7 @@ def gaussian_moment(d: int, n: int) -> Tensor:
     >>> gaussian_moment(1, 2)                          # E (w² + q²)² q² = 3 + 2·3 + 15
     tensor([[24.]], dtype=torch.float64)
     """
-    d, m = checks.integer("d", d, 1), checks.integer("n", n, 1) - 1
+    d, m = checks.integer("d", d, 1, LARGEST), checks.integer("n", n, 1) - 1
     index = torch.tensor(monomials(d))
     (j, k, ell), (J, K, L) = index.mT[:, :, None], index.mT[:, None, :]
 
@@ -418,7 +429,7 @@ def key_value_inputs(samples: int, unitary: float, *, generator: torch.Generator
     >>> Z.shape, bool((Z[:, :2, 0] * Z[:, :2, 1]).sum(1).abs().max() < 1e-12)
     (torch.Size([5, 4, 3]), True)
     """
-    samples = checks.integer("samples", samples, 1)
+    samples = checks.integer("samples", samples, 1, checks.ENTRIES // 12)
     unitary = checks.real("unitary", unitary, least=0, most=1)
     draw = {"generator": checks.instance("generator", generator, torch.Generator), "dtype": torch.float64}
     angles = 2 * math.pi * torch.rand(samples, 2, **draw)
@@ -478,7 +489,7 @@ def automaton_inputs(tables: Tensor, pairs: Tensor, states: int) -> Tensor:
             [0., 1., 0.],
             [1., 0., 0.]], dtype=torch.float64)
     """
-    states = checks.integer("states", states, 1)
+    states = checks.integer("states", states, 1, checks.ROWS)
     for name, index in (("tables", tables), ("pairs", pairs)):
         checks.dense(name, index, whole=True)
     m = tables.shape[-1] if tables.ndim else 0
