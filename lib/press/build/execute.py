@@ -31,7 +31,6 @@ from press.build.faults import call_faults, folder_faults, ledger_faults
 from press.build.staleness import data, is_current, key, named_by_the_book, parts, resolve
 
 CONSOLE = Console(highlight=False)
-LONGEST = 500  # characters of a value; deeper nesting than these can hold upsets Python's parser
 FONTS = BUILD / "fonts"  # what matplotlib found out about the fonts of this machine
 Outcome = tuple[str | None, float | str, list[dict]]  # the error, the seconds, the records of claims
 
@@ -105,7 +104,7 @@ def of_kind(default, text: str):
 
     A ValueError or SyntaxError where it is of another kind, empty, or not finite.
     """
-    if not text.strip() or len(text) > LONGEST:
+    if not text.strip():
         raise ValueError
     if isinstance(default, str):
         return ast.literal_eval(text) if text[0] in "'\"" else text

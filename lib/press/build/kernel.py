@@ -73,6 +73,10 @@ class Client(NotebookClient):
             return self.task_poll_for_reply.cancel()
         return super().process_message(message, cell, index)
 
+    async def _async_poll_kernel_alive(self) -> None:
+        with contextlib.suppress(AssertionError):  # it asks once more when the kernel is gone
+            await super()._async_poll_kernel_alive()
+
     def _get_timeout(self, cell) -> int:
         return max(1, math.ceil(self.deadline - time.monotonic()))
 
