@@ -17,7 +17,7 @@ import tomllib
 from pathlib import Path
 
 from press import ROOT, ledger, settings
-from press.build.chapters import Chapter, checked
+from press.build.chapters import Chapter, checked, is_part_of_book
 
 NOT_RUN = ("__main__.py", "ledger.py")  # of this package's top level; the key holds what ledger.py reads
 
@@ -93,8 +93,15 @@ def _dump(tree: ast.Module, *, whole: bool) -> str:
 def notebook_side() -> dict[str, str]:
     """The code of this package that runs inside a notebook, the style of figures, and the settings of execution."""
     folder = Path(settings.__file__).parent
-    modules = {file.name: module_code(file) for file in folder.glob("[!.]*.py") if file.name not in NOT_RUN}
-    styles = {file.name: file.read_text(encoding="utf-8").splitlines() for file in folder.glob("[!.]*.mplstyle")}
+    modules = {
+        file.name: module_code(file)
+        for file in filter(is_part_of_book, folder.glob("*.py"))
+        if file.name not in NOT_RUN
+    }
+    styles = {
+        file.name: file.read_text(encoding="utf-8").splitlines()
+        for file in filter(is_part_of_book, folder.glob("*.mplstyle"))
+    }
     plain = {name: [line for line in lines if line and not line.startswith("#")] for name, lines in styles.items()}
     return modules | plain
 
