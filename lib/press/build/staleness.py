@@ -92,7 +92,7 @@ def _dump(tree: ast.Module, *, whole: bool) -> str:
 @functools.cache
 def notebook_side() -> dict[str, str]:
     """The code of this package that runs inside a notebook, the style of figures, and the settings of execution."""
-    folder = Path(settings.__file__).parent
+    folder = Path(settings.__file__).resolve().parent
     modules = {
         file.name: module_code(file)
         for file in filter(is_part_of_book, folder.glob("*.py"))
