@@ -45,7 +45,7 @@ def sources() -> str:
     """
     folder, parts = Path(__file__).parent, []
     for file in sorted(folder.rglob("*.py")):
-        if any(part.startswith(".") for part in file.relative_to(folder).parts):  # an editor's copy, a checkpoint
+        if not all(part.isidentifier() for part in file.relative_to(folder).with_suffix("").parts):  # an editor's copy
             continue
         tree = ast.parse(file.read_text(encoding="utf-8-sig"), filename=str(file))
         for node in ast.walk(tree):

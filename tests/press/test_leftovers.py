@@ -1,11 +1,13 @@
 """What lies in the folder, and what its path holds: ignored, handled, or refused early by name."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from bs4 import BeautifulSoup
 
 from press import ROOT
 
@@ -78,8 +80,8 @@ def test_an_odd_path_with_all_that_may_lie_in_it_gives_the_same_pages(book, tmp_
     there = book.site()
     assert there.keys() == pages.keys()
     for name in ("book/paper/one.html", "book/paper/two.html", "book/scoreboard.html"):
-        text = pages[name].replace(b"another", b"")
-        assert len(there[name]) == pytest.approx(len(text), abs=200), name
+        article, known = (BeautifulSoup(site[name], "html.parser").article.text for site in (there, pages))
+        assert re.sub(r"about \d+ s", "", article) == re.sub(r"about \d+ s", "", known)
 
 
 def test_a_chapter_with_an_odd_name_is_a_chapter(book):

@@ -15,7 +15,7 @@ import tomllib
 from pathlib import Path
 
 from press import ROOT, ledger, settings
-from press.build.chapters import Chapter, checked, digest
+from press.build.chapters import Chapter, checked, digest, is_part_of_book
 
 NOT_RUN = ("__main__.py", "ledger.py")  # of this package's top level; the key holds what ledger.py reads
 
@@ -113,9 +113,16 @@ def _dump(tree: ast.Module, *, whole: bool) -> str:
 @functools.cache
 def notebook_side() -> dict[str, str]:
     """The code of this package that runs inside a notebook, the style of figures, and the settings of execution."""
-    folder = Path(settings.__file__).parent
-    modules = {file.name: module_code(file) for file in folder.glob("[!.]*.py") if file.name not in NOT_RUN}
-    styles = {file.name: file.read_text(encoding="utf-8").splitlines() for file in folder.glob("[!.]*.mplstyle")}
+    folder = Path(settings.__file__).resolve().parent
+    modules = {
+        file.name: module_code(file)
+        for file in filter(is_part_of_book, folder.glob("*.py"))
+        if file.name not in NOT_RUN
+    }
+    styles = {
+        file.name: file.read_text(encoding="utf-8").splitlines()
+        for file in filter(is_part_of_book, folder.glob("*.mplstyle"))
+    }
     plain = {name: [line for line in lines if line and not line.startswith("#")] for name, lines in styles.items()}
     return modules | plain
 
