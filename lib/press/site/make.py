@@ -12,8 +12,8 @@ def place(error: BaseException) -> str:
     for frame, _ in traceback.walk_tb(error.__traceback__):
         known = frame.f_locals
         page = known.get("docname", page)
-        if spot := getattr(known.get("token"), "map", None):  # of the Markdown parser
-            line = spot[0] + 1
+        if spot := getattr(known.get("token"), "map", None):  # of the Markdown parser: MyST-NB has added two to it
+            line = spot[0] - 1
     return f"{page}.md" + (f":{line}" if line else "") if page else "the book"
 
 
