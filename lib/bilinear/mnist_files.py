@@ -6,6 +6,7 @@ command this module does what `make book` does first: it fetches MNIST once, whe
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -113,9 +114,8 @@ def fetch() -> Path:
     print(f"fetching MNIST, {size:.1f} MB, from {_host(mirror)} into {target}", file=sys.stderr)
     for name in wanted:
         part, sink, whole = target / f".{name}.part", _Sink(name, sys.stderr.isatty()), False
-        if part.is_file():
-            with part.open("rb") as stream:
-                sink.write(stream.read(PUBLISHED[name][0] - 1))
+        with contextlib.suppress(OSError), part.open("rb") as stream:  # there may be none
+            sink.write(stream.read(PUBLISHED[name][0] - 1))
         try:
             while not whole:
                 try:
