@@ -299,15 +299,14 @@ def slopes(p: Tensor, moment: Tensor) -> Callable:
         raise ValueError(f"p must have ψ = {len(monomials(d))} columns for d = {d}, got {psi}")
     if tuple(moment.shape) not in ((psi, psi), (*p.shape[:-2], psi, psi)):
         raise ValueError(f"moment must have shape {psi} × {psi}, got {' × '.join(map(str, moment.shape))}")
-    U, size = unfolding(d).to(p), (*p.shape[:-2], d * d, d * d)
-    W = U @ moment.to(p) @ U.mT  # the second moment of vec X: with T in place of p, a product less
-    T_star = p @ (U / U.sum(0)).mT  # T_star U = p
+    U, moment = unfolding(d).to(p), moment.to(p)
+    rows, size = p.shape[:-1], (*p.shape[:-2], d * d, d * d)
 
     def of(A, B):
-        error = (A.mT @ B).reshape(T_star.shape) - T_star
-        to_T = error @ W
-        loss, to_T = 0.5 * (to_T.flatten() @ error.flatten()), to_T.reshape(size)
-        return loss, {"A": B @ to_T.mT, "B": A @ to_T}
+        error = (A.mT @ B).reshape(*rows, -1) @ U - p
+        to_p = error @ moment
+        to_T = (to_p @ U.mT).reshape(size)
+        return 0.5 * (to_p.flatten() @ error.flatten()), {"A": B @ to_T.mT, "B": A @ to_T}
 
     return of
 
