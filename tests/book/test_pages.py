@@ -28,9 +28,7 @@ FIGURES = """() => [...document.querySelectorAll('article svg[role=img]')].map(s
 })"""
 
 # Formulas and figures are emptied and code keeps one word of each colour: a rule looks at every node that is left.
-# Colours change at once, so that none is read on its way to another.
 THIN = """() => {
-  document.head.append(Object.assign(document.createElement('style'), {textContent: '* {transition: none !important}'}))
   document.querySelectorAll('mjx-container, article svg[role=img][aria-label]').forEach(e => e.replaceChildren())
   const seen = new Set()
   document.querySelectorAll('.highlight span').forEach(e => {
@@ -80,6 +78,7 @@ def test_page(name, browser):
     context = browser.new_context(color_scheme="light")
     said, asked, serious = [], [], []
     page = opened(context, name, said, asked)
+    page.add_style_tag(content="* {transition: none !important}")  # nothing is measured on its way
     assert page.locator("mjx-merror").count() == 0, "a formula that MathJax cannot read"
     for theme in ("light", "dark"):
         page.emulate_media(color_scheme=theme)
