@@ -62,9 +62,9 @@ EARLY = {  # a file, what is in it, what stands there then (None: it is gone), a
     "a page of other bytes": ("book/items.md", "# ", "# \xff", "book/items.md:1: is not UTF-8"),
     "code that nothing runs": ("book/items.md", "# ", "```{code-cell}\n1\n```\n# ", "items.md: has code cells, and"),
     "a front matter lost": ("book/paper/two.md", "---\n", "\n---\n", "two.md: has code cells, and"),
-    "a figure without caption": ("book/paper/two.md", "caption:", "captoin:", "two.md:39: the figure fig-two has no"),
+    "a figure without caption": ("book/paper/two.md", "caption:", "captoin:", "two.md:47: the figure fig-two has no"),
     "a link to nothing": ("book/paper/three.md", "", "link nowhere", "three.md: a link that leads to no file"),
-    "a link to a folder": ("book/paper/loop", "", "link .", "book/paper/loop: a link that leads to no file"),
+    "a link to a folder": ("book/paper/loop", "", "link .", "book/paper/loop: is a link to a folder; put"),
     "a name that no address holds": ("_toc.yml", "book/items", "book/it?ems", "a page's name cannot hold ?"),
     "the book as it is": ("book/items.md", "# ", "# ", ""),
 }  # fmt: skip

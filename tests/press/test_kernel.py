@@ -81,6 +81,13 @@ def test_long_output_within_the_bound_is_quick_and_whole(run_cell):
     assert notebook.cells[1].outputs[0].text == "x" * 900_000 + "\n"
 
 
+def test_no_settings_are_looked_for_outside_the_room_of_the_run(run_cell, tmp_path):
+    notebook = run_cell("print(*get_ipython().kernel.parent.config_file_paths, sep='\\n')")
+    looked = notebook.cells[1].outputs[0].text.splitlines()
+    assert looked
+    assert [place for place in looked if not place.startswith(str(tmp_path))] == []
+
+
 def test_what_is_skipped_is_not_missed_and_what_did_not_run_is(run_cell, monkeypatch):
     notebook = run_cell("%%javascript\n1")
     assert [cell.execution_count for cell in notebook.cells[1:]] == [1, 2]

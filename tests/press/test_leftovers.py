@@ -85,7 +85,7 @@ def test_an_odd_path_with_all_that_may_lie_in_it_gives_the_same_pages(book, tmp_
 
 
 def test_a_chapter_with_an_odd_name_is_a_chapter(book):
-    name = "l'été à deux – 100 % & more"
+    name = "l'été à deux – 100 & more"
     book.write(f"book/paper/{name}.md", book.text("book/paper/two.md").replace("fig-two", "fig-three"))
     entry = "      - file: book/paper/two\n"
     book.change("_toc.yml", entry, f'{entry}      - file: "book/paper/{name}"\n')
@@ -106,7 +106,7 @@ def test_a_link_to_a_folder_is_refused_by_name_and_so_is_a_page_that_is_not_utf8
     (book.root / "book/references.md").write_bytes("# Références\n".encode("utf-16"))
     told = book.press("build")
     assert (told.returncode, told.stdout) == (1, "")
-    assert told.stderr.startswith("press: book/references.md: is not UTF-8: byte 0")
+    assert told.stderr == "press: book/references.md:1: is not UTF-8\n"
 
 
 # --- make ------------------------------------------------------------------------------------------------

@@ -181,6 +181,14 @@ def test_another_python_makes_everything_stale(fresh, monkeypatch):
     assert after[2] == before[2]
 
 
+def test_a_run_of_another_kind_of_machine_is_not_current_here(fresh, monkeypatch):
+    before = staleness.key(find()[0]), staleness.sources(find()[0])
+    fresh()
+    monkeypatch.setattr(platform, "machine", lambda: "abacus")
+    assert staleness.key(find()[0]) != before[0]
+    assert staleness.sources(find()[0]) == before[1]
+
+
 @pytest.mark.parametrize("package", MATHEMATICS)
 def test_the_fingerprint_sees_what_the_numbers_depend_on(fresh, monkeypatch, package):
     before = bilinear.fingerprint()

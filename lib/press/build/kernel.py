@@ -24,6 +24,13 @@ from press import settings
 
 ENGINE = "press"  # as papermill knows it
 
+START = """
+from IPython.core import application
+application.SYSTEM_CONFIG_DIRS.clear()
+application.ENV_CONFIG_DIRS.clear()
+from ipykernel.kernelapp import launch_new_instance
+launch_new_instance()
+"""  # without the settings that a system or an environment has for every IPython
 PRCTL = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 CAUSES = {signal.SIGKILL: "memory may have run out", signal.SIGSEGV: "compiled code crashed"}
 
@@ -100,6 +107,7 @@ def execute(notebook: NotebookNode, room: Path, lines: dict[str, int], variables
     """
     own = KernelSpecManager(kernel_dirs=[])  # there is left the kernel of this interpreter
     manager = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=own, shutdown_wait_time=2.0)
+    manager.kernel_spec.argv = [sys.executable, "-c", START, "-f", "{connection_file}"]
     manager.connection_file = str(room / "kernel.json")
     bounds = {"startup_timeout": 120, "iopub_timeout": 60, "raise_on_iopub_timeout": True}
     client = Client(notebook, km=manager, on_cell_executed=_refuse_exit, shutdown_kernel="immediate", **bounds)

@@ -176,6 +176,7 @@ def resolve(named: str, place: str):
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """The versions that the outputs may depend on."""
+    """The versions that the outputs may depend on, the kind of machine among them."""
     names = [*named_by_the_book().get("packages", ()), *settings.PACKAGES]
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
+    machine = {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+    return machine | {name: importlib.metadata.version(name) for name in names}
