@@ -28,8 +28,8 @@ grid: setup ## run every chapter over the ranges of its parameters (about an hou
 	@$(PY) -m pytest -m grid tests/book/test_parameters.py
 
 faults: EXTRAS = book test sweeps
-faults: setup ## long trials of the book: ended at random moments, built twice, … (an hour)
-	@$(PY) -m press build && OMP_NUM_THREADS=1 $(PY) -m pytest -m faults
+faults: setup ## long trials of the book: odd arguments, ended at random moments, built twice, … (an hour)
+	@$(PY) -m press build && OMP_NUM_THREADS=1 $(PY) benchmarks/fuzz.py && OMP_NUM_THREADS=1 $(PY) -m pytest -m faults
 
 lab: setup ## open the chapters as notebooks in JupyterLab
 	@JUPYTER_CONFIG_PATH="$$PWD/.jupyter" $(PY) -m jupyterlab
