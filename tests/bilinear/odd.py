@@ -21,6 +21,7 @@ from fractions import Fraction
 import networkx as nx
 import numpy as np
 import torch
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import bilinear
@@ -86,7 +87,7 @@ INFINITE = {  # documented
     "scalar_dynamics.ScalarDynamics.excess_loss_law": "infinite at T = 0",
     "phases.ending": "NaN for a run that diverged",
 }
-OF_SHAPE = ("one row less", "turned", "one more axis", "one axis less", "no rows")
+OF_SHAPE = ("one row less", "turned", "one more axis", "one axis less", "no rows", "drawn")
 ALSO = {  # the words by which an error names an argument, beside its own name
     "graph": r"degree|node",
     "position": r"position",
@@ -273,7 +274,7 @@ CALLS: dict[str, tuple[Callable, Callable[[], dict]]] = {
     # selection
     "selection.all_sets": (selection.all_sets, lambda: {"D": 4, "K": 2}),
     "selection.slopes": (
-        lambda sets, queries: selection.slopes(sets, queries)(torch.eye(3), torch.zeros(3, 2)),
+        lambda sets, queries: selection.slopes(sets, queries)(torch.eye(3), torch.zeros(3, np.shape(queries)[-1])),
         lambda: {"sets": torch.eye(3).double() + torch.eye(3).roll(1, 0), "queries": normal(9, 3, 2)},
     ),
     "selection.slopes()": (
@@ -689,6 +690,65 @@ def _odd_tensors(value):
     yield "objects", np.full(value.shape, None), False
     yield "a huge integer", np.full(value.shape, 10**400, dtype=object).tolist(), False
     yield "a number", 3, False
+
+
+def drawn(value) -> st.SearchStrategy:
+    """Any value in place of a right one: numbers of every kind and size, arrays of every kind and shape.
+
+    Sizes between those of the right calls and those that no machine holds are not drawn: they only take long.
+    """
+    integers = st.one_of(st.integers(-(2**80), 12), st.integers(2**65, 2**80))
+    numbers = st.one_of(integers, st.floats(), st.complex_numbers(), st.booleans(), st.fractions())
+    scalars = st.builds(
+        lambda number, kind: _or_itself(number, kind),
+        st.one_of(st.integers(-128, 12), st.floats(width=16)),
+        st.sampled_from([np.int8, np.int64, np.uint8, np.uint64, np.float16, np.float64, np.complex64, np.array]),
+    )
+    anything = st.one_of(numbers, scalars, st.text(max_size=5), st.none(), st.lists(numbers, max_size=3))
+    if isinstance(value, Tensor | np.ndarray | list | tuple) and not isinstance(value, str):
+        plain = torch.as_tensor(value) if not _of_functions(value) else None
+        if plain is not None:
+            return st.one_of(_tensors(plain), _tensors(plain).map(lambda t: t.detach().tolist()), anything)
+    return anything
+
+
+def _of_functions(value) -> bool:
+    return isinstance(value, list | tuple) and any(map(callable, value))
+
+
+def _or_itself(number, kind):
+    try:
+        with np.errstate(all="ignore"):
+            return kind(number)
+    except (ValueError, OverflowError):
+        return number
+
+
+@st.composite
+def _tensors(draw, plain: Tensor) -> Tensor:
+    """A tensor of any kind; of the right shape in about half of all draws, of right values in about a third."""
+    shape = draw(st.one_of(st.just(tuple(plain.shape)), st.lists(st.integers(0, 4), max_size=4).map(tuple)))
+    dtype = draw(st.sampled_from([torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int8,
+                                  torch.uint8, torch.bool, torch.complex128]))  # fmt: skip
+    scale = draw(st.one_of(st.just(1.0), st.floats(-2, 2), st.floats()))
+    size = math.prod(shape)
+    if draw(st.booleans()):
+        flat = torch.tensor(draw(st.lists(st.floats(-4, 4), min_size=size, max_size=size)), dtype=torch.float64)
+    else:
+        flat = (
+            plain.double().flatten().repeat(1 + size // max(1, plain.numel()))[:size]
+            if plain.numel()
+            else torch.zeros(size)
+        )
+    found = (flat.double() * scale).reshape(shape)
+    found = (
+        found.nan_to_num(0, 100, -100).clamp(-100, 100).to(dtype) if not dtype.is_floating_point else found.to(dtype)
+    )
+    if draw(st.booleans()) and found.ndim > 1:
+        found = found.mT.contiguous().mT
+    if dtype.is_floating_point and draw(st.booleans()):
+        found = found.requires_grad_()
+    return found
 
 
 # --- what came of a call ---------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bilinear import descent, inputs, laws, population, selection, teachers
 from bilinear.activations import RELU
@@ -53,6 +55,32 @@ def test_odd_values(name):
 @pytest.mark.parametrize("name", odd.CALLS)
 def test_all_odd_values(name):
     assert not faults(name, 1.0)
+
+
+def try_drawn(name: str, examples: int) -> None:
+    """Draw an argument of a name and a value for it; the same draws each time."""
+
+    @settings(max_examples=examples, derandomize=True, database=None, deadline=None, suppress_health_check=HealthCheck)
+    @given(st.data())
+    def run(data):
+        arguments = odd.CALLS[name][1]()
+        argument = data.draw(st.sampled_from(sorted(arguments)), "argument")
+        value = data.draw(odd.drawn(arguments[argument]), "value")
+        outcome, said = odd.outcome(name, argument, "drawn", value, means_the_same=False)
+        assert outcome not in odd.WRONG, said
+
+    run()
+
+
+@pytest.mark.parametrize("name", [name for name in odd.CALLS if odd.CALLS[name][1]()])
+def test_drawn_values(name):
+    try_drawn(name, 12)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", [name for name in odd.CALLS if odd.CALLS[name][1]()])
+def test_many_drawn_values(name):
+    try_drawn(name, 500)
 
 
 # --- the kinds, case by case -----------------------------------------------------------------------------------------

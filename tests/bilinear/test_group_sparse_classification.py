@@ -163,6 +163,11 @@ def test_the_flow_meets_the_map():
     assert flow.off_support[0] == pytest.approx(end.off_support[-1], rel=1 / 1000)
 
 
+def test_a_time_that_is_named_twice_is_answered_twice():
+    one, many = ClassifierScalars(6, 0.1, 2.0).solve([2000.0]), ClassifierScalars(6, 0.1, 2.0).solve([2000.0, 2000.0])
+    assert many.C1.tolist() == 2 * one.C1.tolist()
+
+
 @pytest.mark.parametrize(
     "run",
     [

@@ -347,7 +347,7 @@ class ClassifierScalars:
         def flow(log_t, state):
             return self.eta * math.exp(log_t) * np.array(self._force(*state))
 
-        logs = np.log(np.maximum(times, 1.0))
+        logs, where = np.unique(np.log(np.maximum(times, 1.0)), return_inverse=True)
         begin = math.log(max(map_steps, 1))
         state = (start.C1[-1], start.gap[-1])
         found = solve_ivp(
@@ -355,7 +355,7 @@ class ClassifierScalars:
         )
         if not found.success:
             raise FloatingPointError(f"the flow could not be solved: {found.message}")
-        return self._as_run(times, *found.y)
+        return self._as_run(times, *found.y[:, where])
 
     def _as_run(self, t, V, gap) -> Run:
         return Run(
