@@ -58,3 +58,43 @@ def test_what_chapters_import_is_installed_for_the_book():
     assert [package for package, names in needed.items() if not names & installed] == []
     seen = {name.replace("_", "-").lower() for name in versions()}  # an upgrade of one makes chapters stale
     assert [package for package, names in needed.items() if not names & seen] == []
+
+
+CLOCKS = r"(time\.)?(time|time_ns|perf_counter|process_time|monotonic)|timeit\.\w+|\w+\.(now|utcnow|today)"
+DRAWS = r"torch\.(rand|randn|randint|randperm|normal|bernoulli|multinomial)|random\.\w+"
+DRAWS += r"|np\.random\.(?!default_rng|Generator)\w+"
+
+
+def changing(source: str) -> list[str]:
+    """The calls that give another number at another run of the same code."""
+    found = []
+    for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
+        name, given = ast.unparse(call.func), {keyword.arg for keyword in call.keywords}
+        global_draw = re.fullmatch(DRAWS, name) and not {"generator", None} & given  # None: `**options`
+        seedless = name.endswith("default_rng") and not call.args and "seed" not in given
+        by_place = name.endswith("lstsq") and "driver" not in given  # gelsy's last digits: where its memory lies
+        if re.fullmatch(CLOCKS, name) or global_draw or seedless or by_place:
+            found.append(name)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("began = time.perf_counter()", 1),
+        ("best = torch.linalg.lstsq(H, labels).solution.T", 1),
+        ("best = torch.linalg.lstsq(H, labels, driver='gelsd')", 0),
+        ("x = torch.randn(\n    4, 5\n)", 1),
+        ("x = torch.randn(\n    4, 5, generator=generator\n)", 0),
+        ("np.random.rand(3)", 1),
+        ("np.random.default_rng(seed)", 0),
+        ("np.random.default_rng()", 1),
+    ],
+)
+def test_what_changes_from_run_to_run_is_seen(source, found):
+    assert len(changing(source)) == found
+
+
+@pytest.mark.parametrize("chapter", find(), ids=lambda chapter: chapter.name)
+def test_a_chapter_depends_on_no_clock_no_global_draws_and_no_place_in_memory(chapter):
+    assert [f"line {cell.first}: {name}" for cell in chapter.code for name in changing(cell.source)] == []
