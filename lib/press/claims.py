@@ -18,7 +18,7 @@ from IPython.display import display
 
 from press import ROOT, ledger, settings
 from press.ledger import LEDGER, Claim, target
-from press.numbers import plain
+from press.numbers import aside, plain
 from press.site import cards
 
 CONTROL_FACTOR = 3  # a control must miss by this many tolerances
@@ -105,13 +105,14 @@ def close() -> None:
     _records.clear()
     if missed := [f"{record.id}: {problem}" for record in records for problem in record.problems]:
         raise AssertionError("claims that failed:\n" + "\n".join(missed))
+    said = []
     if measured := sum(record.reason is None for record in records):
-        print(f"{measured} of {measured} claims are as the ledger expects")
-    for record in records:
-        if record.reason is not None:
-            print(f"{record.id} is not measured: {record.reason}")
+        said.append(f"{measured} of {measured} claims are as the ledger expects")
+    said += [f"{record.id} is not measured: {record.reason}" for record in records if record.reason is not None]
     if odd := unlike_the_book():
-        print(f"unlike the book, so the last digits may differ: {', '.join(odd)}")
+        said.append(f"unlike the book, so the last digits may differ: {', '.join(odd)}")
+    if said:
+        aside("\n".join(said))
 
 
 def unlike_the_book() -> list[str]:

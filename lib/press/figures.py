@@ -11,7 +11,9 @@ import numpy as np
 from IPython import get_ipython
 from IPython.display import display
 from matplotlib.collections import QuadMesh
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
 from matplotlib.image import AxesImage
 
 # Whatever a matplotlibrc or MPLBACKEND says: matplotlib's defaults, then the book's style.
@@ -22,18 +24,33 @@ FOREGROUND = "#010203"  # stands for the page's own text colour: `show` writes i
 COLOURS = plt.rcParams["axes.prop_cycle"].by_key()["color"]
 MARKERS = "os^vDP"
 THEORY = {"color": FOREGROUND, "linestyle": (0, (5, 3)), "linewidth": 1.4, "zorder": 3}
+LIT = LinearSegmentedColormap.from_list("lit", ["#17132c", "#472a72", "#9c376f", "#e36f4b", "#ffd98a"])  # dark is 0
+SIGNED = LinearSegmentedColormap.from_list("signed", ["#0a5fa5", "#e9e9ea", "#b04a00"])  # grey is 0
+NARROW = 358 / 96  # inches of a figure on a phone
 
 
-def heat(ax, matrix, *, top: float = 1.0, label: str | None = None, ticks=()) -> None:
+def heat(ax, matrix, *, top: float = 1.0, label: str | None = None, ticks=(), signed: bool = False) -> None:
     """A matrix as a heat map: square, dark at 0, bright at `top`; a colour bar where it has a `label`.
 
-    `ticks`: where both axes have numbers; none by default.
+    `ticks`: where both axes have numbers; none by default. `signed`: from -`top` to `top`, and grey at 0.
     """
     import seaborn  # takes longer to import than everything else here
 
     bar = {"cbar": label is not None, "cbar_kws": {"label": label}}
-    seaborn.heatmap(np.asarray(matrix), vmin=0, vmax=top, square=True, ax=ax, **bar)
+    scale = {"vmin": -top if signed else 0, "vmax": top, "cmap": SIGNED if signed else LIT}
+    seaborn.heatmap(np.asarray(matrix), square=True, ax=ax, **scale, **bar)
     ax.set(xticks=ticks, yticks=ticks, xticklabels=ticks, yticklabels=ticks)
+
+
+def beside(maps: dict, *, top: float = 1.0):
+    """Axes for a curve with maps beside it, {title: matrix}, three at most; the figure and the axes."""
+    fig = plt.figure(figsize=(6.4, 3.6))
+    grid = fig.add_gridspec(len(maps), 2, width_ratios=[4, 1])
+    for row, (title, matrix) in enumerate(maps.items()):
+        small = fig.add_subplot(grid[row, 1])
+        heat(small, matrix, top=top)
+        small.set_title(title, fontsize=9)
+    return fig, fig.add_subplot(grid[:, 0])
 
 
 def decay(ax, lines: dict, dots: dict | None = None, laws: dict | None = None, **labels) -> None:
@@ -54,23 +71,58 @@ def decay(ax, lines: dict, dots: dict | None = None, laws: dict | None = None, *
     for number, law in enumerate(laws.values()):
         ax.plot(*law, **THEORY, label=None if number else next(iter(laws)))
     ax.set(xscale="log", yscale="log", **labels)
-    ax.legend(fontsize=8)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4)  # above: it hides no curve
 
 
-def svg(fig: Figure, alt: str) -> str:
-    """The figure as one inline `<svg>`: the foreground colour follows the page, ids are its own, no date."""
+def narrow(fig: Figure) -> None:
+    """Lay the figure out anew for a phone: curves below each other, small square maps two or three in a row."""
+    panels = [ax for ax in fig.axes if ax.get_subplotspec() and not hasattr(ax, "_colorbar")]
+    if fig.subfigs or not panels:
+        return
+    squares = [ax for ax in panels if ax.get_aspect() == 1]
+    across = next(n for n in (3, 2, 1) if len(squares) % n == 0 or len(squares) > 4)
+    rows = [[ax] for ax in panels if ax not in squares]
+    rows += [squares[first : first + across] for first in range(0, len(squares), across)]
+    heights = [{1: 3.0, 2: 2.0, 3: 1.45}[across] if row[0] in squares else 2.7 for row in rows]
+    grid = GridSpec(len(rows), 6, figure=fig, height_ratios=heights)
+    for number, row in enumerate(rows):
+        wide = 6 // len(row) if row[0] not in squares else 6 // across
+        for place, ax in enumerate(row):
+            shared = [other for other in panels if other in ax.get_shared_y_axes().get_siblings(ax)]
+            if row[0] not in squares and len(shared) > 1:  # it has left its neighbour, who told what is drawn
+                ax.tick_params(labelleft=True, labelbottom=True)
+                ax.set_ylabel(next((other.get_ylabel() for other in shared if other.get_ylabel()), ""))
+            ax.set_subplotspec(grid[number, wide * place : wide * (place + 1)])
+    fig.set_size_inches(NARROW, sum(heights))
+    for ax in panels:
+        if legend := ax.get_legend():
+            labels = [text.get_text() for text in legend.get_texts()]
+            ax.legend(legend.legend_handles, labels, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+        if ax.get_xscale() == "linear" and ax not in squares and len(ax.get_xticks()) > 6:
+            ax.locator_params(axis="x", nbins=5)
+
+
+def svg(fig: Figure, alt: str, *, style: str = "", **options) -> str:
+    """The figure as one inline `<svg>`: the page's own colours and letters, ids of its own, no date.
+
+    `style` is one more of its styles; `options` go to `savefig`.
+    """
     for ax in fig.axes:
         for artist in ax.get_children():
             if isinstance(artist, AxesImage | QuadMesh):  # a heat map: no grid over it, no seams in it
                 ax.grid(False)
                 artist.set_rasterized(True)
     buffer = io.StringIO()
-    fig.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
+    fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, **options)
     drawing = buffer.getvalue()
     width, height = (float(size) for size in re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', drawing).groups())
     body = drawing[drawing.index(">", drawing.index("<svg")) + 1 :]
     body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = body.replace(FOREGROUND, "currentColor")
+    for number, colour in enumerate(COLOURS, start=1):
+        body = body.replace(colour.lower(), f"var(--series-{number}, {colour.lower()})")
+    body = re.sub(r"font: (?:(oblique|italic) )?(?:\w+ )?([\d.]+px)[^;\"]*", r"font-size: \2; font-style: \1", body)
+    body = re.sub(r"font-style: (?=[;\"])|font-family: [^;\"]*;? ?", "", body)  # the page's letters
     prefix = "f" + hashlib.sha256((alt + body).encode()).hexdigest()[:8]
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', body))
     body = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}-{m[1]}"' if m[1] in used else "", body)
@@ -79,7 +131,7 @@ def svg(fig: Figure, alt: str) -> str:
     return (
         f'<svg xmlns:xlink="http://www.w3.org/1999/xlink" xmlns="http://www.w3.org/2000/svg" role="{role}" '
         f'aria-label="{label}" viewBox="0 0 {width:g} {height:g}" '
-        f'style="width:100%;max-width:{width * 4 / 3:.0f}px;height:auto"><title>{label}</title>{body}'
+        f'style="width:100%;max-width:{width * 4 / 3:.0f}px;height:auto;{style}"><title>{label}</title>{body}'
     )
 
 
@@ -99,5 +151,9 @@ def show(fig: Figure, *, alt: str) -> None:
         raise ValueError(f"figures.show: alt={alt!r} is too short; say in five words or more what is seen")
     if empty := [number for number, ax in enumerate(fig.axes, start=1) if is_empty(ax)]:
         raise ValueError(f"figures.show: nothing finite is drawn in panel {empty[0]} of {len(fig.axes)}: {alt}")
+    wide = svg(fig, alt, bbox_inches="tight")
+    narrow(fig)
+    phone = svg(fig, alt, style="display:none")  # until the page's style sheet knows how wide it is
     plt.close(fig)
-    display({"text/html": svg(fig, alt), "text/plain": f"Figure: {alt}"}, raw=True)
+    drawings = f'<div class="drawings">{wide}{phone}</div>'
+    display({"text/html": drawings, "text/plain": f"Figure: {alt}"}, raw=True)

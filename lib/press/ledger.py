@@ -13,7 +13,9 @@ ALLOWED = {
     "relation": ("=", "≤", "≥", "in"),
     "expect": ("holds", "differs", "not measured"),
 }
-FIELDS = ("id", "source", "by", "statement", "relation", "predicted", "expect")
+FIELDS = ("id", "source", "by", "statement", "say", "short", "relation", "predicted", "expect")
+SHORT = 60  # characters of a claim in a row
+SLOTS = ("measured", "predicted", "ours", "tolerance", "control")  # of `say`, in braces and outside formulas
 MORE = {"differs": ("ours",), "not measured": ("reason",)}  # what a row needs besides, by what it expects
 
 
@@ -24,7 +26,9 @@ class Claim:
     id: str
     source: str
     by: str
-    statement: str
+    statement: str  # in plain words
+    say: str  # as the card says it: TeX between dollars, and {measured}
+    short: str  # in a row
     expect: str
     relation: str | None = None  # with `predicted`; None where nothing can be predicted
     predicted: float | tuple[float, float] | None = None
@@ -74,6 +78,11 @@ class Item:
     note: str = ""
 
 
+def slots(say: str) -> list[str]:
+    """The names in braces outside formulas."""
+    return re.findall(r"\{(\w+)\}", "".join(say.split("$")[::2]))
+
+
 def _text(value) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
@@ -94,6 +103,13 @@ def _refused(name: str, value, relation) -> str | None:
     elif name == "id":
         fits = _text(value) and re.fullmatch(r"[a-z0-9]+([.-][a-z0-9]+)*", value)
         allowed = "lower-case words joined by - or ."
+    elif name == "short":
+        fits = _text(value) and len(value) <= SHORT and not re.search(r"[$\\\\]", value)
+        allowed = f"a text of at most {SHORT} characters, without TeX"
+    elif name == "say":
+        fits = _text(value) and value.count("$") % 2 == 0 and set(slots(value)) <= set(SLOTS)
+        fits = fits and "measured" in slots(value)
+        allowed = f"a sentence with {{measured}}, TeX between dollars, and no slot but {', '.join(SLOTS)}"
     else:
         fits, allowed = _text(value), "a text"
     return None if fits else allowed

@@ -4,6 +4,8 @@ import json
 import math
 from numbers import Integral
 
+from IPython.display import display
+
 from press import ROOT
 
 BENCH = "book/records/bench.json"
@@ -28,6 +30,19 @@ def plain(value) -> int | float:
     return number
 
 
+def told(value: float) -> str:
+    """A number in print: four significant figures, 1.2 · 10⁻¹³ where it is small or large, a true minus, no −0."""
+    if 1e4 <= abs(value) < 1e7:
+        return f"{value:,.0f}".replace("-", "−")
+    digits, _, power = f"{value:.4g}".partition("e")
+    if float(digits) == 0:
+        return "0"
+    if power:
+        raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        digits = digits.removesuffix("1") + f"10{raised}" if digits in ("1", "-1") else f"{digits} · 10{raised}"
+    return digits.replace("-", "−")
+
+
 def brief(value) -> str:
     """A value in print, in at most 80 characters on a line."""
     try:
@@ -38,12 +53,13 @@ def brief(value) -> str:
 
 
 def glue(**values) -> None:
-    """Glue each value under its name, for `` {glue:text}`name:.2f` ``, and print it.
+    """Glue each value under its name, for `` {glue:text}`name:.2f` ``, and say it in the notebook.
 
     A text, or one finite number; a ValueError names what is neither.
     """
     import myst_nb  # takes long
 
+    said = []
     for name, value in values.items():
         try:
             number = value if isinstance(value, str) else plain(value)
@@ -51,7 +67,13 @@ def glue(**values) -> None:
             raise ValueError(f"numbers.glue: {name} {error}") from None
         myst_nb.glue(name, number, display=False)
         form = {int: ",", float: ".6g"}.get(type(number), "")
-        print(f"{name} = {number:{form}}")
+        said.append(f"{name} = {number:{form}}")
+    aside("\n".join(said))
+
+
+def aside(text: str) -> None:
+    """Say something in the notebook that its page leaves out."""
+    display({"text/plain": text}, metadata={"press": "aside"}, raw=True)
 
 
 def bench() -> dict:

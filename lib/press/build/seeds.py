@@ -51,7 +51,7 @@ def run_seeds(names: list[str], n: int) -> None:
         done = run([Job(c, {"seed": seed}, place(c, seed), place(c, seed)) for c, seed in wanted])
         kept = {chapter: ended(chapter, n) for chapter in chapters}
         found = {chapter: tally(chapter, kept[chapter], n) for chapter in chapters}
-        write({title(chapter): entry(chapter, found[chapter], n) for chapter in chapters if len(kept[chapter]) == n})
+        write({title(chapter): entry(chapter, found[chapter], kept[chapter], n) for chapter in chapters if len(kept[chapter]) == n})
     broken = {job: error for job, (error, _, _) in done.items() if job.changed["seed"] not in kept[job.chapter]}
     tell(found, n)
     tell_errors({job: error or "the book was changed while it ran" for job, error in broken.items()})
@@ -115,7 +115,13 @@ def title(chapter: Chapter) -> str:
     return f"{chapter.name} with data {digest(found)}" if (found := data(chapter)) else chapter.name
 
 
-def entry(chapter: Chapter, found: dict[str, tuple[int, dict]], n: int) -> dict:
+def spread(claim: str, kept: dict[int, dict]) -> list[float]:
+    """What the claim measured at its seeds, each number once, to five figures."""
+    ran = (records[claim].get("measured") for records in kept.values() if claim in records)
+    return sorted({float(f"{value:.5g}") for value in ran if value is not None})
+
+
+def entry(chapter: Chapter, found: dict[str, tuple[int, dict]], kept: dict[int, dict], n: int) -> dict:
     """What is recorded of a chapter whose every seed came to its end."""
     latest = max(place(chapter, seed).stat().st_mtime for seed in range(n))
     return {
@@ -126,7 +132,9 @@ def entry(chapter: Chapter, found: dict[str, tuple[int, dict]], n: int) -> dict:
         "versions": versions(),
         "sources": sources(chapter),
         "claims": {
-            claim: {"held": measured - len(missed), "of": measured} | ({"missed": list(missed)} if missed else {})
+            claim: {"held": measured - len(missed), "of": measured}
+            | ({"missed": list(missed)} if missed else {})
+            | ({"values": values} if len(values := spread(claim, kept)) > 1 else {})
             for claim, (measured, missed) in found.items()
         },
     }
@@ -158,14 +166,18 @@ def write(entries: dict[str, dict]) -> None:
         os.replace(whole, ROOT / RECORD)
 
 
-def recorded(chapter: Chapter) -> dict[str, tuple[str, str]]:
-    """By claim, what is recorded of its seeds in words, and how, when and where that was recorded."""
+def recorded(chapter: Chapter) -> dict[str, tuple[str, str, list[float]]]:
+    """By claim, what is recorded of its seeds in words; how, when and where; and what was measured, while that holds."""
     if not (entry := read().get(title(chapter))):
         return {}
     made, current = f"{entry['command']}, {entry['date']}, {entry['machine']}", entry["sources"] == sources(chapter)
     earlier = "seeds recorded for an earlier state of this chapter"
     return {
-        claim: (f"{found['held']} of {found['of']} seeds" if current else earlier, made)
+        claim: (
+            f"{found['held']} of {found['of']} seeds" if current else earlier,
+            made,
+            found.get("values", []) if current else [],
+        )
         for claim, found in entry["claims"].items()
         if found["of"]
     }

@@ -12,6 +12,7 @@ from press.build.seeds import recorded
 from press.ledger import Claim
 from press.site import cards
 from press.site.cards import render, told
+from press.site.reading import title
 
 TRIED = ROOT / "book" / "records" / "fuzz.json"
 
@@ -19,12 +20,6 @@ TRIED = ROOT / "book" / "records" / "fuzz.json"
 def anchor(name: str) -> str:
     """The id of a section or an item on the scoreboard: "Theorem 3.1(3)" has theorem-3-1-3."""
     return re.sub(r"\W+", "-", name.lower()).strip("-")
-
-
-def title(page: str) -> str:
-    """The first heading of a page of the book."""
-    text = (ROOT / "book" / f"{page}.md").read_text(encoding="utf-8-sig")
-    return re.search(r"^# (.+)$", text, re.M)[1]
 
 
 def section(name: str, html: str) -> nodes.section:
@@ -90,6 +85,7 @@ class Scoreboard(Board):
 
     def run(self) -> list[nodes.Node]:
         self.read()
+        self.env.get_domain("math").data["has_equations"][self.env.docname] = True  # the cards' formulas
         groups = {name: [item.name for item in items] for name, items in ledger.sections().items()}
         derived = {claim.items[0] for claim in self.claims.values()} - {i for g in groups.values() for i in g}
         order = [f"derived in {page.removeprefix('book/')}" for page in toc()]  # any other source comes after them
@@ -119,13 +115,8 @@ class Scoreboard(Board):
 
     def card(self, claim: Claim) -> dict:
         card, place = cards.card(claim, self.records.get(claim.id), self.seeds.get(claim.id)), self.places.get(claim.id)
-        by = {"paper": "the paper", "derived": "derived here"}[claim.by]
         address = self.address(place, f"claim-{claim.id}") if place else ""
-        return card | {
-            "facts": {"Source": claim.source, "By": by} | card["facts"],
-            "place": place,
-            "address": address,
-        }
+        return card | {"place": place, "address": address}
 
 
 class Concordance(Board):

@@ -1,14 +1,19 @@
-"""A claim in words, and as a card: in a notebook, on its page, on the scoreboard."""
+"""A claim in words, and as a card with its number line: in a notebook, on its page, on the scoreboard."""
 
 import functools
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup, escape
 
-from press.ledger import Claim, target
+from press.ledger import Claim
+from press.numbers import told as number
+from press.site import lines
 
-COLOURS = {"holds": "#009E73", "differs": "#0077BB", "not measured": "#7A7A7A", "missed": "#D55E00"}
+MARKS = {"holds": "✓", "differs": "≠", "not measured": "–", "missed": "!"}
+BY = {"paper": "the paper's claim", "derived": "derived here"}
 
 
 @functools.cache
@@ -23,40 +28,65 @@ def render(template: str, **given) -> str:
     return templates().get_template(template).render(given)
 
 
-def facts(claim: Claim | None, record) -> dict[str, str]:
-    """What there is to say of a claim, label by label: the one place that puts a record into words.
+def formulas(text: str, fill=None) -> Markup:
+    """A text as HTML: what stands between dollars is a formula; `fill` gives what stands for a {slot} outside them."""
+    parts = [str(escape(part)) for part in text.split("$")]
+    if fill:
+        parts[::2] = [re.sub(r"\{(\w+)\}", lambda slot: fill(slot[1]), part) for part in parts[::2]]
+    parts[1::2] = [f'<span class="math notranslate nohighlight">\\({part}\\)</span>' for part in parts[1::2]]
+    return Markup("".join(parts))
 
-    `record` is the `claims.Record` of its check, or None; `claim` is None where the ledger lacks the record's id.
-    """
+
+def sentence(claim: Claim | None, record) -> Markup:
+    """The claim's sentence with its numbers; its plain statement where nothing was measured."""
+    if claim is None:
+        return Markup("")
+    if record is None or record.measured is None:
+        return formulas(claim.statement)
+
+    def fill(slot: str) -> str:
+        if slot == "measured":
+            return f"<b>{number(record.measured)}</b>"
+        if slot == "predicted":
+            return lines.in_words(claim.relation, claim.predicted)
+        known = {"ours": claim.ours, "tolerance": record.tolerance, "control": (record.control or (0, None))[1]}
+        return "–" if known[slot] is None else number(known[slot])
+
+    return formulas(claim.say, fill)
+
+
+def facts(claim: Claim | None, record) -> dict[str, str]:
+    """What there is to say of a claim besides its line, label by label."""
     said = {}
-    if claim and claim.predicted is not None:
-        said["Predicted"] = target(claim.relation, claim.predicted)
-    if claim and claim.ours is not None:
-        said["Ours"] = f"= {claim.ours:.4g}"
-    if record and record.measured is not None:
-        said["Measured"] = f"{record.measured:.4g}"
     if record and record.tolerance is not None:
-        said["Tolerance"] = f"{record.tolerance:.4g}: {record.why}"
+        said["Tolerance"] = f"{number(record.tolerance)}: {record.why}"
     if record and record.control and record.control[1] is not None:
-        said["Control"] = f"{record.control[1]:.4g}: {record.control[0]}"
+        said["Control ✕"] = f"{record.control[0]}: {number(record.control[1])}"
     if record and record.outside:
         said["Outside the hypotheses"] = record.outside
-    if reason := record.reason if record else claim.reason:
-        said["Not measured, because"] = reason
+    if claim:
+        said["In words"] = claim.statement
+        said["Source"] = claim.source
     return said
 
 
-def card(claim: Claim | None, record, seeds: tuple[str, str] | None = None) -> dict:
-    """What the templates show of a claim: id, verdict, statement, facts, problems, and what is recorded of its seeds.
+def card(claim: Claim | None, record, seeds=None) -> dict:
+    """What the templates show of a claim.
 
-    `seeds` is one of `press.build.seeds.recorded`: the words, and when, where and how that was recorded.
+    `seeds` is one of `press.build.seeds.recorded`: the words, when, where and how that was recorded, and what was
+    measured at each.
     """
     verdict = record.verdict if record else "not measured"
     return {
         "id": record.id if record else claim.id,
         "verdict": verdict,
-        "colour": COLOURS[verdict],
-        "statement": claim.statement if claim else "",
+        "kind": verdict.replace(" ", "-"),
+        "mark": MARKS[verdict],
+        "by": BY[claim.by] if claim else "",
+        "short": claim.short if claim else "",
+        "say": sentence(claim, record),
+        "reason": (record.reason if record else claim.reason) or "",
+        "line": lines.of(claim, record, seeds[2] if seeds else ()),
         "facts": facts(claim, record),
         "problems": record.problems if record else [],
         "seeds": seeds,
@@ -68,12 +98,16 @@ def html(claim: Claim | None, record, seeds=None) -> str:
 
 
 def plain(claim: Claim | None, record, seeds=None) -> str:
+    """The card in one line of text."""
     shown = card(claim, record, seeds)
-    said = [f"{label}: {fact}" for label, fact in shown["facts"].items()] + list(seeds or ())[:1]
-    return " · ".join([shown["verdict"], shown["id"], shown["statement"], *said, *shown["problems"]])
+    said = [shown["line"].said if shown["line"] else "", f"not measured, because {shown['reason']}"]
+    said = [text for text, here in zip(said, (True, shown["reason"]), strict=True) if text and here]
+    said += [f"{label}: {fact}" for label, fact in shown["facts"].items() if label != "In words"]
+    statement = claim.statement if claim else ""
+    return " · ".join([shown["verdict"], shown["id"], statement, *said, *list(seeds or ())[:1], *shown["problems"]])
 
 
 def told(verdicts: Iterable[str]) -> str:
     """How many there are of each verdict: "3 holds · 1 differs"."""
     verdicts = list(verdicts)
-    return " · ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in COLOURS if verdict in verdicts)
+    return " · ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in MARKS if verdict in verdicts)

@@ -15,21 +15,18 @@ from myst_nb.core.read import read_myst_markdown_notebook
 from sphinx.errors import ExtensionError
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-from press.build.chapters import Chapter, find
 from press.build.export import buttons
 from press.build.publish import published
 from press.build.staleness import is_current
+from press.site import reading
 from press.site.boards import ClaimRole, Concordance, Scoreboard
 from press.site.cards import render
 from press.site.policy import own_scripts
+from press.site.reading import chapter_of
 
 STATIC = Path(__file__).with_name("static")
 THEBE = re.compile(r"<script( type=.text/x-thebe-config.)?>(?(1)|kernelName = ).*?</script>", re.S)
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2/", "input/tex/extensions/")
-
-
-def chapter_of(docname: str) -> Chapter | None:
-    return {f"book/{chapter.name}": chapter for chapter in find()}.get(docname)
 
 
 def give_executed(app, docname: str, source: list[str]) -> None:
@@ -38,10 +35,7 @@ def give_executed(app, docname: str, source: list[str]) -> None:
         if not is_current(chapter):
             raise ExtensionError(f"{docname}.md: no current executed notebook; run `python -m press build`")
         notebook = published(chapter)
-        for cell in notebook.cells:  # each figure says which chapter, cell and run it comes from
-            if figure := cell.metadata.get("mystnb", {}).get("figure"):
-                place = f"{chapter.name}, cell {cell.execution_count}, {notebook.metadata.press.hash}"
-                figure["caption"] += f" [{place}]{{.provenance}}"
+        reading.asides(notebook)
         source[0] = nbformat.writes(notebook)
 
 
@@ -124,7 +118,11 @@ def add_mathjax(app, error) -> None:
 
 def setup(app) -> dict:
     app.connect("builder-inited", lambda app: app.config.html_static_path.append(str(STATIC)))
-    app.add_css_file("press.css")
+    for style in ("tokens.css", "press.css", "reading.css"):
+        app.add_css_file(style)
+    for script in ("mode.js", "predict.js", "film.js"):
+        app.add_js_file(script, loading_method="defer")
+    reading.setup(app)
     app.connect("source-read", give_executed)
     app.connect("html-page-context", finish_page, priority=100)  # before the theme makes its buttons
     app.connect("autodoc-process-docstring", plain_docstring)

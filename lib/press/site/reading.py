@@ -1,0 +1,351 @@
+"""The form of a chapter's page: its opening, and its code in lines that open in place."""
+
+import ast
+import math
+import re
+
+import nbformat
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.transforms import SphinxTransform
+from sphinx.util.docutils import SphinxDirective
+
+from press import ROOT, ledger
+from press.build.chapters import Cell, Chapter, checked, find
+from press.site.cards import formulas, render
+
+WORDS = 230  # read in a minute
+
+
+class Details(nodes.General, nodes.Element):
+    """What opens in place: `summary` is its line, in HTML."""
+
+
+def visit_details(writer, node) -> None:
+    opened = " open" if node.get("open") else ""
+    writer.body.append(f'<details class="{" ".join(node["classes"])}"{opened}><summary>{node["summary"]}</summary>\n')
+
+
+def depart_details(writer, node) -> None:
+    writer.body.append("</details>\n")
+
+
+def chapter_of(docname: str) -> Chapter | None:
+    return {f"book/{chapter.name}": chapter for chapter in find()}.get(docname)
+
+
+def title(page: str) -> str:
+    """The first heading of a page of the book."""
+    text = (ROOT / "book" / f"{page}.md").read_text(encoding="utf-8-sig")
+    return re.search(r"^# (.+)$", text, re.M)[1]
+
+
+def asides(notebook: nbformat.NotebookNode) -> None:
+    """Take out what is for the notebook alone: the text of glued numbers, and of `claims.close()`."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [o for o in cell.outputs if o.get("metadata", {}).get("press") != "aside"]
+
+
+# --- code ------------------------------------------------------------------------------------------------------------
+
+DOES = (  # what a cell does, where neither its metadata nor a comment says so
+    (r"^(import|from) ", "what is imported"),
+    (r"^claims\.require", "the range that this page holds for"),
+    (r"^claims\.close", "the end of the checks"),
+    (r"figures\.show", "the figure, drawn"),
+    (r"claims\.check", "the claim, checked"),
+)
+
+
+def summary(metadata: dict, source: str) -> str:
+    """What a cell does, in words: its `summary`, its first comment, or its kind."""
+    if metadata.get("summary"):
+        return metadata["summary"]
+    if "parameters" in metadata.get("tags", ()):
+        return "the parameters: change them and run"
+    if comment := re.match(r"# (.+)", source.strip()):
+        return comment[1]
+    if kind := next((words for pattern, words in DOES if re.search(pattern, source, re.M)), None):
+        return kind
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:
+        return "a cell"
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            told = ast.get_docstring(node)
+            return told.partition("\n")[0].rstrip(".:").strip() if told else f"{node.name}"
+    names = [t.id for node in body if isinstance(node, ast.Assign) for t in node.targets if isinstance(t, ast.Name)]
+    return f"compute {', '.join(names[:3])}" if names else "run and look"
+
+
+class Cells(SphinxTransform):
+    """Each code cell becomes a line that opens; a cell that is kept stays, and so does what it shows.
+
+    Figures, tables and cards stand below their line; text that a cell prints is in it, unless the cell says `show`.
+    Neighbours with nothing between them are one line.
+    """
+
+    default_priority = 870
+
+    def apply(self, **kwargs) -> None:
+        chapter = chapter_of(self.env.docname)
+        if not chapter:
+            return
+        for cell in list(self.document.findall(lambda n: n.get("nb_element") == "cell_code" if is_element(n) else False)):
+            self.fold(cell, chapter)
+        for line in list(self.document.findall(Details)):
+            following = line.next_node(descend=False, siblings=True, ascend=False)
+            while "code" in line["classes"] and isinstance(following, Details) and "code" in following["classes"]:
+                line.extend(following.children)
+                line["lines"] += following["lines"]
+                following.parent.remove(following)
+                following = line.next_node(descend=False, siblings=True, ascend=False)
+            if "code" in line["classes"]:
+                count = f"{line['lines']} line" + ("s" if line["lines"] > 1 else "")
+                line["summary"] = f"<b>code ›</b> {line['says']} <span>{count}</span>"
+
+    def fold(self, cell: nodes.Element, chapter: Chapter) -> None:
+        metadata, shown, text = cell["cell_metadata"], [], []
+        source = next((n for n in cell.findall(nodes.literal_block)), None)
+        for part in cell.children:
+            if part.get("nb_element") == "cell_code_output":
+                for output in part.children:
+                    (shown if metadata.get("show") or is_looked_at(output) else text).append(output)
+        for figure in (f for output in shown for f in [output, *output.findall(nodes.figure)] if isinstance(f, nodes.figure)):
+            place = f"{chapter.name}, cell {cell['exec_count']}, run {chapter.kept()['hash']}"
+            figure += Details("", nodes.paragraph(place, place), classes=["source"], summary="source")
+        code = [part for part in cell.children if part.get("nb_element") == "cell_code_source"]
+        replaced = []
+        if metadata.get("keep"):
+            replaced += [nodes.container("", *code, *text, classes=["cell", "keep"])]
+        elif code:
+            lines = len(source.astext().splitlines()) if source is not None else 0
+            says = formulas(summary(metadata, source.astext() if source is not None else ""))
+            line = Details("", *code, classes=["code"], says=says, lines=lines, summary="")
+            if text:
+                line += nodes.container("", *text, classes=["cell_output"])
+            replaced.append(line)
+        if shown:
+            replaced.append(nodes.container("", *shown, classes=["cell_output", "shown"]))
+        cell.parent.replace(cell, replaced)
+
+
+def is_element(node) -> bool:
+    return isinstance(node, nodes.Element)
+
+
+def is_looked_at(output: nodes.Element) -> bool:
+    """Whether an output is a figure, a card or a table, and no text."""
+    if isinstance(output, nodes.figure):
+        return True
+    bundle = [output, *output.findall(nodes.container)]
+    kinds = {part.get("mime_type") for part in bundle if isinstance(part, nodes.container)}
+    return any(kind and (kind == "text/html" or kind.startswith("image/")) for kind in kinds)
+
+
+# --- the opening -----------------------------------------------------------------------------------------------------
+
+FIELDS = ("asks", "needs", "runs", "hero", "proves", "derives", "measures")
+RUNS = (5, 10, 20, 40, 60)  # seconds
+
+
+def opening_faults(chapter: Chapter) -> list[str]:
+    """What is wrong with the `opening` in a chapter's front matter, and with what its cells say of themselves."""
+    told, place = chapter.front.get("opening"), f"{chapter.place}:1: the front matter's opening"
+    if not isinstance(told, dict):
+        return [f"{place} is missing; it has {', '.join(FIELDS)}"]
+    found = [f"{place} has '{name}', which is none of {', '.join(FIELDS)}" for name in told if name not in FIELDS]
+    texts = {"asks", "hero"} | {"proves", "derives", "measures"}
+    found += [
+        f"{place}: {name} must be a text"
+        for name in sorted(texts)
+        if not (isinstance(told.get(name), str) and told[name].strip() and told[name].count("$") % 2 == 0)
+    ]
+    if "$" in str(told.get("asks")):
+        found.append(f"{place}: asks is a question in plain words, without symbols")
+    if told.get("runs") not in RUNS:
+        found.append(f"{place}: runs must be one of {', '.join(map(str, RUNS))} seconds")
+    known = {other.name.rpartition("/")[2] for other in find()} | {other.name for other in find()}
+    needs = told.get("needs")
+    if not isinstance(needs, list):
+        found.append(f"{place}: needs must be a list of chapters, [] for none")
+    else:
+        found += [f"{place}: needs names '{name}', which is no chapter" for name in needs if name not in known]
+    figures = {cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in chapter.code}
+    if told.get("hero") not in figures:
+        found.append(f"{place}: hero names '{told.get('hero')}', which is no figure of this chapter")
+    return found
+
+
+KEPT = 8  # lines of a cell that stays in sight
+
+
+def cell_faults(chapter: Chapter) -> list[str]:
+    """Cells whose marks are wrong."""
+    found = []
+    for cell in chapter.code:
+        place = f"{chapter.place}:{cell.first}"
+        for name in ("keep", "summary", "show"):
+            if name in cell.metadata and not (isinstance(cell.metadata[name], str) and cell.metadata[name].strip()):
+                found.append(f"{place}: {name} needs its reason, or its words, as a text")
+        if "keep" in cell.metadata and (lines := len(cell.source.splitlines())) > KEPT:
+            found.append(f"{place}: a kept cell has at most {KEPT} lines, and this one has {lines}")
+    return found
+
+
+def minutes(chapter: Chapter) -> int:
+    """To read the text, without code."""
+    text = " ".join(cell.source for cell in chapter.cells if cell.kind == "markdown")
+    return math.ceil(len(re.findall(r"[^\W\d_]{2,}", text)) / WORDS)
+
+
+def named(name: str) -> Chapter:
+    return next(other for other in find() if f"/{other.name}".endswith(f"/{name}"))
+
+
+class Opening(SphinxTransform):
+    """After the title: the strip, the question, the figure that says it all; its cell stays where it is."""
+
+    default_priority = 880  # after Cells
+
+    def apply(self, **kwargs) -> None:
+        chapter = chapter_of(self.env.docname)
+        told = chapter and chapter.front.get("opening")
+        if not told:
+            return
+        here = self.document.next_node(nodes.title)
+        address = self.env.app.builder.get_relative_uri
+        needs = [
+            {"title": title(other.name), "address": address(self.env.docname, f"book/{other.name}")}
+            for other in map(named, told["needs"])
+        ]
+        rows = ledger.claims()
+        by = [rows[claim].by for _, claim in checked(chapter) if claim in rows]
+        strip = render(
+            "opening.html",
+            needs=needs,
+            minutes=minutes(chapter),
+            runs=told["runs"],
+            said={name: formulas(told[name]) for name in ("proves", "derives", "measures")},
+            claims={"paper": by.count("paper"), "derived": by.count("derived")},
+        )
+        place = here.parent.index(here) + 1
+        question = nodes.paragraph(told["asks"], told["asks"], classes=["question"])
+        opened = [nodes.raw("", strip, format="html"), question]
+        for figure in list(self.document.findall(nodes.figure)):
+            if told["hero"] in figure["ids"] + figure["names"]:
+                figure["classes"].append("hero")
+                figure.parent.remove(figure)
+                opened.append(figure)
+        here.parent[place:place] = opened
+
+
+# --- what an author writes -------------------------------------------------------------------------------------------
+
+
+class Why(SphinxDirective):
+    """The algebra of a step, closed: the argument is its line, "why?" by default."""
+
+    has_content, optional_arguments, final_argument_whitespace = True, 1, True
+
+    def run(self) -> list[nodes.Node]:
+        node = Details("", classes=["why"], summary=formulas(self.arguments[0] if self.arguments else "why?"))
+        self.state.nested_parse(self.content, self.content_offset, node)
+        return [node]
+
+
+class Steps(SphinxDirective):
+    """A derivation: an ordered list, each of its items a sentence, a display, and maybe a `why`."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        node = nodes.container("", classes=["steps"])
+        self.state.nested_parse(self.content, self.content_offset, node)
+        if [type(child) for child in node.children] != [nodes.enumerated_list]:
+            raise self.error("steps: give one ordered list, and nothing else")
+        return [node]
+
+
+class Hypotheses(SphinxDirective):
+    """The strip under a theorem: `met` and `not-met` (one a line), `says`, `sharper`, `breaks`."""
+
+    option_spec = {name: directives.unchanged for name in ("met", "not-met", "says", "sharper", "breaks")}  # noqa: RUF012
+    LABELS = (("says", "What it says"), ("sharper", "Sharper here"), ("breaks", "What breaks it"))
+
+    def run(self) -> list[nodes.Node]:
+        terms = []
+        given = [(name, line) for name in ("met", "not-met") for line in self.options.get(name, "").splitlines()]
+        if given:
+            items = nodes.bullet_list("", classes=["hypotheses"])
+            for name, line in given:
+                items += nodes.list_item("", self.text(line.strip("- ")), classes=[name])
+            terms.append(("Hypotheses", [items]))
+        terms += [(label, [self.text(self.options[name])]) for name, label in self.LABELS if name in self.options]
+        if not terms:
+            raise self.error("hypotheses: say what is met, and what is not")
+        strip = nodes.definition_list("", classes=["strip-of-four"])
+        for label, told in terms:
+            strip += nodes.definition_list_item("", nodes.term(label, label), nodes.definition("", *told))
+        return [strip]
+
+    def text(self, source: str) -> nodes.paragraph:
+        found, messages = self.state.inline_text(source, self.lineno)
+        return nodes.paragraph(source, "", *found, *messages)
+
+
+class Predict(SphinxDirective):
+    """A field that takes the reader's prediction of a number and checks it: the argument is what is asked for.
+
+    `answer` and each of `mistakes` name a glued number of the chapter: "name: what is said"; `within` is a ratio.
+    """
+
+    has_content, required_arguments, final_argument_whitespace = False, 1, True
+    option_spec = dict.fromkeys(("answer", "right", "mistakes"), directives.unchanged_required) | {"within": float}  # noqa: RUF012
+
+    def run(self) -> list[nodes.Node]:
+        chapter = chapter_of(self.env.docname)
+        known = glued(chapter.executed()) if chapter else {}
+        wanted = [self.options["answer"], *(line.partition(":")[0].strip() for line in self.lines())]
+        if missing := [name for name in wanted if name not in known]:
+            raise self.error(f"predict: '{missing[0]}' is no number that this chapter glues")
+        mistakes = [
+            {"value": known[name.strip()], "says": says.strip()} for name, _, says in (x.partition(":") for x in self.lines())
+        ]
+        html = render(
+            "predict.html",
+            name=f"predict-{self.env.new_serialno('predict')}",
+            asked=self.arguments[0],
+            answer=known[self.options["answer"]],
+            within=self.options.get("within", 0.03),
+            right=self.options["right"],
+            mistakes=mistakes,
+        )
+        return [nodes.raw("", html, format="html")]
+
+    def lines(self) -> list[str]:
+        return [line for line in self.options.get("mistakes", "").splitlines() if line.strip()]
+
+
+def glued(notebook: dict) -> dict[str, float]:
+    """The numbers that the cells of an executed notebook glued, by name."""
+    found = {}
+    for cell in notebook.get("cells", ()):
+        for output in cell.get("outputs", ()):
+            if name := output.get("metadata", {}).get("scrapbook", {}).get("name"):
+                text = "".join(output["data"].get("text/plain", ""))
+                if re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", text):
+                    found[name] = float(text)
+    return found
+
+
+
+
+def setup(app) -> None:
+    app.add_node(Details, html=(visit_details, depart_details))
+    app.add_transform(Cells)
+    app.add_transform(Opening)
+    for name, directive in {"why": Why, "steps": Steps, "hypotheses": Hypotheses, "predict": Predict}.items():
+        app.add_directive(name, directive)

@@ -1,0 +1,19 @@
+// A reader's prediction, checked: right within a band, a likely mistake by its value, or the side on which it lies.
+for (const form of document.querySelectorAll("form.predict")) {
+  const { answer, within, right } = form.dataset;
+  const near = (guess, value) => Math.abs(guess - value) <= Math.abs(value) * Number(within);
+  const said = (guess) => {
+    if (!Number.isFinite(guess)) return "Enter a number, such as 10000 or 1e4.";
+    if (near(guess, Number(answer))) return `✓ ${right}`;
+    for (const mistake of form.querySelectorAll("data")) if (near(guess, Number(mistake.value))) return mistake.textContent;
+    const ratio = guess / Number(answer);
+    if (near(Math.abs(Math.log10(Math.abs(ratio))), 2)) return "A factor of 100 off: what is one per cent of what?";
+    return guess < Number(answer) ? "Too small. The hint says where to look." : "Too large. The hint says where to look.";
+  };
+  form.hidden = false;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const text = form.querySelector("input").value.trim().replace(/[\s,]/g, "").replace("−", "-");
+    form.querySelector("output").textContent = said(text ? Number(text) : NaN);
+  });
+}
