@@ -1,5 +1,6 @@
 """The one style of every figure: readable on light and dark pages and with the same bytes each time."""
 
+import base64
 import hashlib
 import html
 import io
@@ -15,6 +16,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.image import AxesImage
+
+from press.site.cards import render
 
 # Whatever a matplotlibrc or MPLBACKEND says: matplotlib's defaults, then the book's style.
 plt.rcdefaults()
@@ -135,6 +138,26 @@ def svg(fig: Figure, alt: str, *, style: str = "", **options) -> str:
     )
 
 
+def film(frames: dict, *, alt: str, top: float = 1.0) -> None:
+    """Display matrices as a film, {label: matrix}: the page has a slider and Play; elsewhere the last one is seen.
+
+    Each is square, dark at 0 and bright at `top`. `alt` says in a sentence what changes.
+    """
+    _refuse_short(alt)
+    images = []
+    for matrix in frames.values():
+        buffer = io.BytesIO()
+        plt.imsave(buffer, np.asarray(matrix), vmin=0, vmax=top, cmap=LIT, format="png", metadata={"Software": None})
+        images.append(base64.b64encode(buffer.getvalue()).decode())
+    shown = render("film.html", frames=list(zip(frames, images, strict=True)), alt=alt)
+    display({"text/html": shown, "text/plain": f"Figure: {alt}"}, raw=True)
+
+
+def _refuse_short(alt) -> None:
+    if not isinstance(alt, str) or len(alt.split()) < 5:
+        raise ValueError(f"figures: alt={alt!r} is too short; say in five words or more what is seen")
+
+
 def is_empty(ax) -> bool:
     """Whether lines, dots or heat maps are given to the axes, and none of their numbers is finite."""
     given = [line.get_xydata() for line in ax.lines]
@@ -147,8 +170,7 @@ def is_empty(ax) -> bool:
 
 def show(fig: Figure, *, alt: str) -> None:
     """Display `fig` and close it; `alt` says in a sentence what the reader would see in it."""
-    if not isinstance(alt, str) or len(alt.split()) < 5:
-        raise ValueError(f"figures.show: alt={alt!r} is too short; say in five words or more what is seen")
+    _refuse_short(alt)
     if empty := [number for number, ax in enumerate(fig.axes, start=1) if is_empty(ax)]:
         raise ValueError(f"figures.show: nothing finite is drawn in panel {empty[0]} of {len(fig.axes)}: {alt}")
     wide = svg(fig, alt, bbox_inches="tight")

@@ -95,16 +95,18 @@ class Cells(SphinxTransform):
             return
         for cell in list(self.document.findall(lambda n: n.get("nb_element") == "cell_code" if is_element(n) else False)):
             self.fold(cell, chapter)
-        for line in list(self.document.findall(Details)):
-            following = line.next_node(descend=False, siblings=True, ascend=False)
-            while "code" in line["classes"] and isinstance(following, Details) and "code" in following["classes"]:
+        for line in list(self.document.findall(lambda node: isinstance(node, Details) and "code" in node["classes"])):
+            if "code" not in line["classes"]:
+                continue  # it is part of the line before
+            following = after(line)
+            while isinstance(following, Details) and "code" in following["classes"]:
                 line.extend(following.children)
                 line["lines"] += following["lines"]
                 following.parent.remove(following)
-                following = line.next_node(descend=False, siblings=True, ascend=False)
-            if "code" in line["classes"]:
-                count = f"{line['lines']} line" + ("s" if line["lines"] > 1 else "")
-                line["summary"] = f"<b>code ›</b> {line['says']} <span>{count}</span>"
+                following["classes"] = []
+                following = after(line)
+            count = f"{line['lines']} line" + ("s" if line["lines"] > 1 else "")
+            line["summary"] = f"<b>code ›</b> {line['says']} <span>{count}</span>"
 
     def fold(self, cell: nodes.Element, chapter: Chapter) -> None:
         metadata, shown, text = cell["cell_metadata"], [], []
@@ -113,7 +115,7 @@ class Cells(SphinxTransform):
             if part.get("nb_element") == "cell_code_output":
                 for output in part.children:
                     (shown if metadata.get("show") or is_looked_at(output) else text).append(output)
-        for figure in (f for output in shown for f in [output, *output.findall(nodes.figure)] if isinstance(f, nodes.figure)):
+        for figure in (figure for output in shown for figure in output.findall(nodes.figure)):
             place = f"{chapter.name}, cell {cell['exec_count']}, run {chapter.kept()['hash']}"
             figure += Details("", nodes.paragraph(place, place), classes=["source"], summary="source")
         code = [part for part in cell.children if part.get("nb_element") == "cell_code_source"]
@@ -130,6 +132,12 @@ class Cells(SphinxTransform):
         if shown:
             replaced.append(nodes.container("", *shown, classes=["cell_output", "shown"]))
         cell.parent.replace(cell, replaced)
+
+
+def after(node: nodes.Element) -> nodes.Node | None:
+    """The next sibling."""
+    place = node.parent.index(node) + 1
+    return node.parent[place] if place < len(node.parent) else None
 
 
 def is_element(node) -> bool:
@@ -256,7 +264,7 @@ class Why(SphinxDirective):
         return [node]
 
 
-class Steps(SphinxDirective):
+class Derivation(SphinxDirective):
     """A derivation: an ordered list, each of its items a sentence, a display, and maybe a `why`."""
 
     has_content = True
@@ -265,7 +273,7 @@ class Steps(SphinxDirective):
         node = nodes.container("", classes=["steps"])
         self.state.nested_parse(self.content, self.content_offset, node)
         if [type(child) for child in node.children] != [nodes.enumerated_list]:
-            raise self.error("steps: give one ordered list, and nothing else")
+            raise self.error("derivation: give one ordered list, and nothing else")
         return [node]
 
 
@@ -347,5 +355,5 @@ def setup(app) -> None:
     app.add_node(Details, html=(visit_details, depart_details))
     app.add_transform(Cells)
     app.add_transform(Opening)
-    for name, directive in {"why": Why, "steps": Steps, "hypotheses": Hypotheses, "predict": Predict}.items():
+    for name, directive in {"why": Why, "derivation": Derivation, "hypotheses": Hypotheses, "predict": Predict}.items():
         app.add_directive(name, directive)

@@ -2,7 +2,7 @@
 (() => {
   const key = "reading-mode";
   const lines = document.querySelectorAll("details.code");
-  const bar = document.querySelector(".header-article-items__end");
+  const bar = document.querySelector(".article-header-buttons");
   if (!lines.length || !bar) return;
 
   const address = () => decodeURIComponent(location.hash.slice(1)).split("~");
