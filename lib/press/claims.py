@@ -99,6 +99,21 @@ def not_measured(id: str, reason: str) -> None:
     _show(record, claim)
 
 
+def matrix(rows: dict[str, dict[str, str]], caption: str) -> None:
+    """Show claims that vary one thing over a grid as one table: {row: {column: id}}; each must be checked before.
+
+    TeX between dollars in the names. The page has the claims' cards behind the table.
+    """
+    known = {record.id: record for record in _records}
+    if missing := [id for row in rows.values() for id in row.values() if id not in known]:
+        raise ValueError(f"claims.matrix: '{missing[0]}' is not checked before it")
+    shown = cards.matrix(rows, caption, ledger.claims(), known)
+    metadata = {"matrix": {"rows": rows, "caption": caption}}
+    display(
+        {"text/html": shown, "text/plain": f"A table of {len(known)} claims: {caption}"}, metadata=metadata, raw=True
+    )
+
+
 def close() -> None:
     """End the chapter's claims: one error that lists every miss, or one line that says all is as expected."""
     records = _records.copy()

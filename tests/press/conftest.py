@@ -14,6 +14,16 @@ from bs4 import BeautifulSoup
 
 from press import ROOT, claims, ledger
 
+OPENING = """---
+opening:
+  asks: What does this chapter ask?
+  needs: []
+  runs: 5
+  hero: HERO
+  proves: that $x^2$ is a formula
+  derives: nothing
+  measures: a slope
+"""
 FRONT = """---
 jupytext:
   text_representation:
@@ -57,6 +67,8 @@ id = "slope"
 source = "Theorem 1, the slope"
 by = "paper"
 statement = "The loss falls as 1/T."
+say = "It measures {measured} for $x^2$."
+short = "a short name"
 relation = "="
 predicted = -1.0
 expect = "holds"
@@ -66,6 +78,8 @@ id = "power"
 source = "derived in paper/one; Theorem 1"
 by = "paper"
 statement = "The loss grows as the fourth power."
+say = "It measures {measured} for $x^2$."
+short = "a short name"
 relation = "="
 predicted = 4.0
 ours = 2.0
@@ -76,6 +90,8 @@ id = "unmeasured"
 source = "Figure 1"
 by = "derived"
 statement = "It holds on images too."
+say = "It measures {measured} for $x^2$."
+short = "a short name"
 relation = "≥"
 predicted = 0.9
 expect = "not measured"
@@ -114,7 +130,15 @@ claims.check("power", 2.0, tolerance=0.01, why="exact here", control=("the paper
 ```
 
 ```{code-cell} python3
-claims.close()
+---
+mystnb:
+  figure:
+    name: fig-one
+    caption: A matrix of two rows and two columns.
+---
+fig, ax = figures.plt.subplots()
+figures.heat(ax, [[0, 1], [1, 0]])
+figures.show(fig, alt="Two bright squares lie across a dark one.")
 ```
 
 ```{prf:theorem} The slope
@@ -130,6 +154,10 @@ Find the power.
 ```
 
 Here the slope is {claim}`slope:.2f`.
+
+```{code-cell} python3
+claims.close()
+```
 """
 TWO = '''# Two
 
@@ -283,8 +311,9 @@ def built(tmp_path_factory) -> Book:
     book.write("book/claims.toml", LEDGER)
     book.write("lib/ready.py", "with open('prepared', 'a') as file: print(__name__, file=file)\n")
     book.change("pyproject.toml", 'prepare = "bilinear.compiled"', 'prepare = "ready"')  # compiling takes long
-    for name, text in {"index": INDEX, "paper/one": ONE, "paper/two": TWO}.items():
-        book.write(f"book/{name}.md", FRONT + text)
+    for name, text, hero in (("index", INDEX, ""), ("paper/one", ONE, "fig-one"), ("paper/two", TWO, "fig-two")):
+        front = FRONT.replace("---\n", OPENING.replace("HERO", hero), 1) if hero else FRONT
+        book.write(f"book/{name}.md", front + text)
     told = book.press("build")
     assert told.returncode == 0, told.stdout + told.stderr
     return book

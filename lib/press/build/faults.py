@@ -13,6 +13,8 @@ ROOM = 50_000_000  # bytes: what a build needs of its disk at the least
 WRITTEN = ("executed", "failed", "partial", "next", "previous", "preview")
 ODD = re.compile(r'["<>\\#?%*|:\x00-\x1f]')  # what an address, or the theme, reads otherwise
 CELL = re.compile(r"^\s*(`{3,}|:{3,})\s*\{code-cell\}", re.M)
+RUNS = (5, 10, 20, 40, 60)  # seconds: the classes of how long a chapter runs
+KEPT = 8  # lines of a cell that stays in sight
 NEEDED = {"claims.check": ("tolerance", "why", "control"), "figures.show": ("alt",)}
 
 
@@ -31,13 +33,60 @@ def call_faults(chapters: list[Chapter]) -> list[str]:
         for cell in chapter.code
         if "name" in (figure := cell.metadata.get("mystnb", {}).get("figure", {})) and not figure.get("caption")
     ]
-    return [*unfenced, *mute] + [
+    form = [fault for chapter in chapters for fault in (*opening_faults(chapter), *cell_faults(chapter))]
+    return [*unfenced, *mute, *form] + [
         f"{chapter.place}:{line}: {name} without {needed}"
         for chapter in chapters
         for line, name, call in calls(chapter)
         for needed in NEEDED.get(name, ())
         if not {needed, None} & {keyword.arg for keyword in call.keywords}  # None: **, known only to the run
     ]
+
+
+OPENING = ("asks", "needs", "runs", "hero", "proves", "derives", "measures")
+
+
+def opening_faults(chapter: Chapter) -> list[str]:
+    """What is wrong with the `opening` in a chapter's front matter, and with what its cells say of themselves."""
+    if chapter.name == toc()[0].removeprefix("book/"):  # the first page opens in its own way
+        return []
+    told, place = chapter.front.get("opening"), f"{chapter.place}:1: the front matter's opening"
+    if not isinstance(told, dict):
+        return [f"{place} is missing; it has {', '.join(OPENING)}"]
+    found = [f"{place} has '{name}', which is none of {', '.join(OPENING)}" for name in told if name not in OPENING]
+    texts = {"asks", "hero"} | {"proves", "derives", "measures"}
+    found += [
+        f"{place}: {name} must be a text"
+        for name in sorted(texts)
+        if not (isinstance(told.get(name), str) and told[name].strip() and told[name].count("$") % 2 == 0)
+    ]
+    if "$" in str(told.get("asks")):
+        found.append(f"{place}: asks is a question in plain words, without symbols")
+    if told.get("runs") not in RUNS:
+        found.append(f"{place}: runs must be one of {', '.join(map(str, RUNS))} seconds")
+    known = {other.name.rpartition("/")[2] for other in find()} | {other.name for other in find()}
+    needs = told.get("needs")
+    if not isinstance(needs, list):
+        found.append(f"{place}: needs must be a list of chapters, [] for none")
+    else:
+        found += [f"{place}: needs names '{name}', which is no chapter" for name in needs if name not in known]
+    figures = {cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in chapter.code}
+    if told.get("hero") not in figures:
+        found.append(f"{place}: hero names '{told.get('hero')}', which is no figure of this chapter")
+    return found
+
+
+def cell_faults(chapter: Chapter) -> list[str]:
+    """Cells whose marks are wrong."""
+    found = []
+    for cell in chapter.code:
+        place = f"{chapter.place}:{cell.first}"
+        for name in ("keep", "summary", "show"):
+            if name in cell.metadata and not (isinstance(cell.metadata[name], str) and cell.metadata[name].strip()):
+                found.append(f"{place}: {name} needs its reason, or its words, as a text")
+        if "keep" in cell.metadata and (lines := len(cell.source.splitlines())) > KEPT:
+            found.append(f"{place}: a kept cell has at most {KEPT} lines, and this one has {lines}")
+    return found
 
 
 def ledger_faults(chapters: list[Chapter], whole: bool = True) -> list[str]:

@@ -38,10 +38,22 @@ def build() -> None:
                 PREVIOUS.rename(HTML)  # an earlier build was ended between its two renames
             if not tell(run(jobs([chapter for chapter in find() if not is_current(chapter)]))):
                 raise SystemExit(f"\nnot published: chapters failed; {KEPT}")
+            print(*slow(), sep="\n", end="\n" if slow() else "")
             publish() if site_reasons() else print("nothing changed")
     else:
         print("nothing changed")
     print(f"open {(HTML / 'index.html').as_uri()}")
+
+
+def slow() -> list[str]:
+    """Chapters whose opening says that they run in much less time than their last run took."""
+    said = {chapter: chapter.front.get("opening", {}).get("runs") for chapter in find()}
+    took = {chapter: chapter.kept().get("seconds", 0.0) for chapter in find()}
+    return [
+        f"note: {c.place} says that it runs in {said[c]} s; its last run took {took[c]:.0f} s"
+        for c in find()
+        if said[c] and took[c] > 1.5 * said[c]
+    ]
 
 
 def dry_run() -> None:
@@ -96,13 +108,15 @@ def published(chapter: Chapter) -> nbformat.NotebookNode:
     The run must be current; then its cells are those of the text, in order.
     """
     notebook, executed = chapter.notebook(), chapter.executed()
-    claims, seeds = ledger.claims(), recorded(chapter)
+    claims, records, seeds = ledger.claims(), chapter.records(), recorded(chapter)
     ran = (cell for cell in executed["cells"] if cell["cell_type"] == "code")
     for cell in notebook.cells:
         if cell.cell_type == "code":
             kept = nbformat.from_dict(next(ran))
             cell.outputs, cell.execution_count = kept.outputs, kept.execution_count
             for output in cell.outputs:
+                if table := output.get("metadata", {}).get("matrix"):
+                    output.data["text/html"] = cards.matrix(**table, claims=claims, records=records, seeds=seeds)
                 if "claim" in output.get("metadata", {}):
                     record = Record(**output.metadata.claim)
                     shown = claims.get(record.id), record, seeds.get(record.id)

@@ -51,7 +51,13 @@ def run_seeds(names: list[str], n: int) -> None:
         done = run([Job(c, {"seed": seed}, place(c, seed), place(c, seed)) for c, seed in wanted])
         kept = {chapter: ended(chapter, n) for chapter in chapters}
         found = {chapter: tally(chapter, kept[chapter], n) for chapter in chapters}
-        write({title(chapter): entry(chapter, found[chapter], kept[chapter], n) for chapter in chapters if len(kept[chapter]) == n})
+        write(
+            {
+                title(chapter): entry(chapter, found[chapter], kept[chapter], n)
+                for chapter in chapters
+                if len(kept[chapter]) == n
+            }
+        )
     broken = {job: error for job, (error, _, _) in done.items() if job.changed["seed"] not in kept[job.chapter]}
     tell(found, n)
     tell_errors({job: error or "the book was changed while it ran" for job, error in broken.items()})
@@ -167,7 +173,7 @@ def write(entries: dict[str, dict]) -> None:
 
 
 def recorded(chapter: Chapter) -> dict[str, tuple[str, str, list[float]]]:
-    """By claim, what is recorded of its seeds in words; how, when and where; and what was measured, while that holds."""
+    """By claim, what is recorded of its seeds: in words; how, when and where; and what was measured, while it holds."""
     if not (entry := read().get(title(chapter))):
         return {}
     made, current = f"{entry['command']}, {entry['date']}, {entry['machine']}", entry["sources"] == sources(chapter)

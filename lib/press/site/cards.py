@@ -97,6 +97,25 @@ def html(claim: Claim | None, record, seeds=None) -> str:
     return render("claim.html", card=card(claim, record, seeds))
 
 
+def matrix(
+    rows: dict[str, dict[str, str]], caption: str, claims: dict, records: dict, seeds: dict | None = None
+) -> str:
+    """Claims as one table, {row: {column: id}}: predicted, verdict, measured and a small line each."""
+    columns = dict.fromkeys(column for row in rows.values() for column in row)
+
+    def cell(id: str) -> dict:
+        claim, record = claims.get(id), records.get(id)
+        differs = claim is not None and claim.expect == "differs"
+        return card(claim, record, (seeds or {}).get(id)) | {
+            "predicted": "" if claim is None else lines.in_words(claim.relation, claim.predicted),
+            "ours": number(claim.ours) if differs else "",
+            "measured": "–" if not record or record.measured is None else number(record.measured),
+        }
+
+    shown = {formulas(name): [cell(row[c]) if c in row else None for c in columns] for name, row in rows.items()}
+    return render("matrix.html", columns=list(map(formulas, columns)), rows=shown, caption=formulas(caption))
+
+
 def plain(claim: Claim | None, record, seeds=None) -> str:
     """The card in one line of text."""
     shown = card(claim, record, seeds)

@@ -11,7 +11,7 @@ from sphinx.transforms import SphinxTransform
 from sphinx.util.docutils import SphinxDirective
 
 from press import ROOT, ledger
-from press.build.chapters import Cell, Chapter, checked, find
+from press.build.chapters import Chapter, checked, find
 from press.site.cards import formulas, render
 
 WORDS = 230  # read in a minute
@@ -93,7 +93,9 @@ class Cells(SphinxTransform):
         chapter = chapter_of(self.env.docname)
         if not chapter:
             return
-        for cell in list(self.document.findall(lambda n: n.get("nb_element") == "cell_code" if is_element(n) else False)):
+        for cell in list(
+            self.document.findall(lambda n: n.get("nb_element") == "cell_code" if is_element(n) else False)
+        ):
             self.fold(cell, chapter)
         for line in list(self.document.findall(lambda node: isinstance(node, Details) and "code" in node["classes"])):
             if "code" not in line["classes"]:
@@ -115,6 +117,9 @@ class Cells(SphinxTransform):
             if part.get("nb_element") == "cell_code_output":
                 for output in part.children:
                     (shown if metadata.get("show") or is_looked_at(output) else text).append(output)
+        for card in [output for output in shown if card_of(output) in in_matrices(chapter)]:
+            shown.remove(card)
+            text.append(card)
         for figure in (figure for output in shown for figure in output.findall(nodes.figure)):
             place = f"{chapter.name}, cell {cell['exec_count']}, run {chapter.kept()['hash']}"
             figure += Details("", nodes.paragraph(place, place), classes=["source"], summary="source")
@@ -144,6 +149,19 @@ def is_element(node) -> bool:
     return isinstance(node, nodes.Element)
 
 
+def card_of(output: nodes.Element) -> str | None:
+    """The claim whose card an output is."""
+    found = (re.search(r'id="claim-([^"]+)"', raw.astext()) for raw in output.findall(nodes.raw))
+    return next((match[1] for match in found if match), None)
+
+
+def in_matrices(chapter: Chapter) -> set[str]:
+    """The claims that a table of the chapter shows: their cards are behind it."""
+    outputs = (output for cell in chapter.executed().get("cells", ()) for output in cell.get("outputs", ()))
+    tables = (output["metadata"]["matrix"]["rows"] for output in outputs if "matrix" in output.get("metadata", {}))
+    return {claim for rows in tables for row in rows.values() for claim in row.values()}
+
+
 def is_looked_at(output: nodes.Element) -> bool:
     """Whether an output is a figure, a card or a table, and no text."""
     if isinstance(output, nodes.figure):
@@ -154,53 +172,6 @@ def is_looked_at(output: nodes.Element) -> bool:
 
 
 # --- the opening -----------------------------------------------------------------------------------------------------
-
-FIELDS = ("asks", "needs", "runs", "hero", "proves", "derives", "measures")
-RUNS = (5, 10, 20, 40, 60)  # seconds
-
-
-def opening_faults(chapter: Chapter) -> list[str]:
-    """What is wrong with the `opening` in a chapter's front matter, and with what its cells say of themselves."""
-    told, place = chapter.front.get("opening"), f"{chapter.place}:1: the front matter's opening"
-    if not isinstance(told, dict):
-        return [f"{place} is missing; it has {', '.join(FIELDS)}"]
-    found = [f"{place} has '{name}', which is none of {', '.join(FIELDS)}" for name in told if name not in FIELDS]
-    texts = {"asks", "hero"} | {"proves", "derives", "measures"}
-    found += [
-        f"{place}: {name} must be a text"
-        for name in sorted(texts)
-        if not (isinstance(told.get(name), str) and told[name].strip() and told[name].count("$") % 2 == 0)
-    ]
-    if "$" in str(told.get("asks")):
-        found.append(f"{place}: asks is a question in plain words, without symbols")
-    if told.get("runs") not in RUNS:
-        found.append(f"{place}: runs must be one of {', '.join(map(str, RUNS))} seconds")
-    known = {other.name.rpartition("/")[2] for other in find()} | {other.name for other in find()}
-    needs = told.get("needs")
-    if not isinstance(needs, list):
-        found.append(f"{place}: needs must be a list of chapters, [] for none")
-    else:
-        found += [f"{place}: needs names '{name}', which is no chapter" for name in needs if name not in known]
-    figures = {cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in chapter.code}
-    if told.get("hero") not in figures:
-        found.append(f"{place}: hero names '{told.get('hero')}', which is no figure of this chapter")
-    return found
-
-
-KEPT = 8  # lines of a cell that stays in sight
-
-
-def cell_faults(chapter: Chapter) -> list[str]:
-    """Cells whose marks are wrong."""
-    found = []
-    for cell in chapter.code:
-        place = f"{chapter.place}:{cell.first}"
-        for name in ("keep", "summary", "show"):
-            if name in cell.metadata and not (isinstance(cell.metadata[name], str) and cell.metadata[name].strip()):
-                found.append(f"{place}: {name} needs its reason, or its words, as a text")
-        if "keep" in cell.metadata and (lines := len(cell.source.splitlines())) > KEPT:
-            found.append(f"{place}: a kept cell has at most {KEPT} lines, and this one has {lines}")
-    return found
 
 
 def minutes(chapter: Chapter) -> int:
@@ -280,7 +251,7 @@ class Derivation(SphinxDirective):
 class Hypotheses(SphinxDirective):
     """The strip under a theorem: `met` and `not-met` (one a line), `says`, `sharper`, `breaks`."""
 
-    option_spec = {name: directives.unchanged for name in ("met", "not-met", "says", "sharper", "breaks")}  # noqa: RUF012
+    option_spec = dict.fromkeys(("met", "not-met", "says", "sharper", "breaks"), directives.unchanged)
     LABELS = (("says", "What it says"), ("sharper", "Sharper here"), ("breaks", "What breaks it"))
 
     def run(self) -> list[nodes.Node]:
@@ -311,7 +282,7 @@ class Predict(SphinxDirective):
     """
 
     has_content, required_arguments, final_argument_whitespace = False, 1, True
-    option_spec = dict.fromkeys(("answer", "right", "mistakes"), directives.unchanged_required) | {"within": float}  # noqa: RUF012
+    option_spec = dict.fromkeys(("answer", "right", "mistakes"), directives.unchanged_required) | {"within": float}
 
     def run(self) -> list[nodes.Node]:
         chapter = chapter_of(self.env.docname)
@@ -320,7 +291,8 @@ class Predict(SphinxDirective):
         if missing := [name for name in wanted if name not in known]:
             raise self.error(f"predict: '{missing[0]}' is no number that this chapter glues")
         mistakes = [
-            {"value": known[name.strip()], "says": says.strip()} for name, _, says in (x.partition(":") for x in self.lines())
+            {"value": known[name.strip()], "says": says.strip()}
+            for name, _, says in (x.partition(":") for x in self.lines())
         ]
         html = render(
             "predict.html",
@@ -347,8 +319,6 @@ def glued(notebook: dict) -> dict[str, float]:
                 if re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", text):
                     found[name] = float(text)
     return found
-
-
 
 
 def setup(app) -> None:
