@@ -46,11 +46,13 @@ def heat(ax, matrix, *, top: float = 1.0, label: str | None = None, ticks=(), si
 
 
 def beside(maps: dict, *, top: float = 1.0):
-    """Axes for a curve with maps beside it, {title: matrix}, three at most; the figure and the axes."""
-    fig = plt.figure(figsize=(6.4, 3.6))
-    grid = fig.add_gridspec(len(maps), 2, width_ratios=[4, 1])
-    for row, (title, matrix) in enumerate(maps.items()):
-        small = fig.add_subplot(grid[row, 1])
+    """Axes for a curve with square maps beside it, {title: matrix}: the figure and the axes."""
+    across = 1 if len(maps) < 4 else 2
+    down = -(-len(maps) // across)
+    fig = plt.figure(figsize=(6.4 + 0.8 * (across - 1), 3.6))
+    grid = fig.add_gridspec(down, 1 + across, width_ratios=[4 if across == 1 else 3, *[1] * across])
+    for place, (title, matrix) in enumerate(maps.items()):
+        small = fig.add_subplot(grid[place // across, 1 + place % across])
         heat(small, matrix, top=top)
         small.set_title(title, fontsize=9)
     return fig, fig.add_subplot(grid[:, 0])

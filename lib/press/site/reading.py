@@ -57,6 +57,8 @@ DOES = (  # what a cell does, where neither its metadata nor a comment says so
     (r"claims\.check", "the claim, checked"),
 )
 
+QUIET = ("what is imported", "the range that this page holds for", "the end of the checks")  # beside other words
+
 
 def summary(metadata: dict, source: str) -> str:
     """What a cell does, in words: its `summary`, its first comment, or its kind."""
@@ -104,11 +106,13 @@ class Cells(SphinxTransform):
             while isinstance(following, Details) and "code" in following["classes"]:
                 line.extend(following.children)
                 line["lines"] += following["lines"]
+                line["says"] += following["says"]
                 following.parent.remove(following)
                 following["classes"] = []
                 following = after(line)
             count = f"{line['lines']} line" + ("s" if line["lines"] > 1 else "")
-            line["summary"] = f"<b>code ›</b> {line['says']} <span>{count}</span>"
+            says = [words for words in dict.fromkeys(line["says"]) if words not in QUIET] or line["says"][:1]
+            line["summary"] = f"<b>code ›</b> {'; '.join(map(formulas, says[:3]))} <span>{count}</span>"
 
     def fold(self, cell: nodes.Element, chapter: Chapter) -> None:
         metadata, shown, text = cell["cell_metadata"], [], []
@@ -129,7 +133,7 @@ class Cells(SphinxTransform):
             replaced += [nodes.container("", *code, *text, classes=["cell", "keep"])]
         elif code:
             lines = len(source.astext().splitlines()) if source is not None else 0
-            says = formulas(summary(metadata, source.astext() if source is not None else ""))
+            says = [summary(metadata, source.astext() if source is not None else "")]
             line = Details("", *code, classes=["code"], says=says, lines=lines, summary="")
             if text:
                 line += nodes.container("", *text, classes=["cell_output"])
