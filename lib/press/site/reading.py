@@ -319,7 +319,8 @@ def glued(notebook: dict) -> dict[str, float]:
     for cell in notebook.get("cells", ()):
         for output in cell.get("outputs", ()):
             if name := output.get("metadata", {}).get("scrapbook", {}).get("name"):
-                text = "".join(output["data"].get("text/plain", ""))
+                kinds = (kept for kind, kept in output["data"].items() if kind.endswith("text/plain"))
+                text = "".join(next(kinds, ""))
                 if re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", text):
                     found[name] = float(text)
     return found
