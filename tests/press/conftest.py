@@ -155,6 +155,44 @@ Find the power.
 
 Here the slope is {claim}`slope:.2f`.
 
+```{hypotheses}
+---
+met: |
+  - there is a rate
+not-met: |
+  - it is large
+says: it falls as $1/T$
+breaks: half the rate
+---
+```
+
+````{derivation}
+1. First the loss.
+
+   ```{why}
+   Since $y$ is $x$.
+   ```
+2. Then the slope is left.
+````
+
+```{code-cell} python3
+---
+summary: count the steps of size $h$
+---
+glue(many=1200 * rate, half=600 * rate)
+print("printed words")
+claims.matrix({"the power": {"$x^2$": "power"}}, "One claim in a table.")
+```
+
+```{predict} how many steps?
+---
+answer: many
+right: <Twelve> hundred.
+mistakes: |
+  half: This is <half> of it.
+---
+```
+
 ```{code-cell} python3
 claims.close()
 ```
@@ -191,11 +229,26 @@ mystnb:
   figure:
     name: fig-two
     caption: A line falls to the slope {claim}`slope:.3f`.
-tags: [hide-input]
 ---
 fig, ax = plt.subplots()
 ax.plot([0, 1], [1, 0])
 figures.show(fig, alt="A line falls from one to zero.")
+```
+
+```{code-cell} python3
+---
+keep: the frames are the mathematics
+---
+frames = {f"{t} steps": [[t / 4, 0], [0, 1 - t / 4]] for t in range(5)}
+figures.film(frames, alt="A square is lit as another goes dark.")
+```
+
+```{code-cell} python3
+---
+show: it is read
+---
+# a number, said aloud
+print("a number that is read")
 ```
 '''
 PROBE = """
@@ -346,7 +399,7 @@ def shown(monkeypatch) -> list[tuple[dict, dict]]:
     def keep(data, metadata=None, raw=False):
         outputs.append((data, metadata or {}))
 
-    for module in ("press.claims", "press.figures"):
+    for module in ("press.claims", "press.figures", "press.numbers"):
         monkeypatch.setattr(f"{module}.display", keep)
     return outputs
 

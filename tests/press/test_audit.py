@@ -77,15 +77,15 @@ BEFORE = {
         "book/paper/two.md",
         "sum(range(10))",
         "figures.show(fig)",
-        "two.md:18: figures.show without alt",
+        "two.md:26: figures.show without alt",
     ),
     "check without control": (
         "book/paper/one.md",
         ', control=("half the rate", -0.5)',
         "",
-        "one.md:31: claims.check without control",
+        "one.md:39: claims.check without control",
     ),
-    "check without why": ("book/paper/one.md", ', why="exact here"', "", "one.md:31: claims.check without why"),
+    "check without why": ("book/paper/one.md", ', why="exact here"', "", "one.md:39: claims.check without why"),
     "symbol without name": ("book/notation.md", None, ROW + "| $D$ |  | number | tokens | here |\n", "notation.md:3: "),
     "symbol in prose": ("book/notation.md", None, ROW + "| $D$ | D | number | tokens | here |\n", "has no name in the"),
 }

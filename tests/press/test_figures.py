@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from press import figures, numbers
+from press import ROOT, figures, numbers
 
 ALT = "A line falls from the upper left to the lower right."
-PAGES = {"light": "#ffffff", "dark": "#14181e"}
+TOKENS = (ROOT / "lib/press/site/static/tokens.css").read_text(encoding="utf-8")
 
 
 def draw(end: float = 1.0) -> plt.Figure:
@@ -142,11 +142,22 @@ def luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
-@pytest.mark.parametrize("colour", figures.COLOURS)
-def test_palette_reads_on_both_pages(colour, page):
-    dark, light = sorted([luminance(colour), luminance(page)])
-    assert (light + 0.05) / (dark + 0.05) >= 3
+def token(name: str) -> list[str]:
+    """A colour of the pages, on the light one and on the dark one."""
+    value = re.search(rf"--{name}: ([^;]+);", TOKENS)[1]
+    if other := re.fullmatch(r"var\(--(.+)\)", value):
+        return token(other[1])
+    found = re.fullmatch(r"light-dark\((#\w+), (#\w+)\)", value)
+    return [colour if len(colour) == 7 else "#" + "".join(2 * c for c in colour[1:]) for colour in found.groups()]
+
+
+@pytest.mark.parametrize("number", range(1, 1 + len(figures.COLOURS)))
+def test_palette_reads_on_both_pages(number):
+    series = token(f"series-{number}")
+    assert series[0] == figures.COLOURS[number - 1].lower(), "where there is no style sheet"
+    for colour, page in zip(series, token("bg"), strict=True):
+        dark, light = sorted([luminance(colour), luminance(page)])
+        assert (light + 0.05) / (dark + 0.05) >= 4.5
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, np.float64("nan"), None, True, [1.0], np.ones(2), torch.ones(2)])
@@ -155,13 +166,13 @@ def test_glue_refuses_what_is_no_finite_number_by_name(value):
         numbers.glue(slope=value)
 
 
-def test_glue_keeps_plain_numbers_and_prints_them(monkeypatch, capsys):
+def test_glue_keeps_plain_numbers_and_says_them_in_the_notebook(monkeypatch, shown):
     glued = {}
     monkeypatch.setattr("myst_nb.glue", lambda name, value, display: glued.update({name: value}))
     numbers.glue(slope=np.float32(0.5), steps=np.int64(12000), name="ReLU")
     assert glued == {"slope": 0.5, "steps": 12000, "name": "ReLU"}
     assert [type(value) for value in glued.values()] == [float, int, str]
-    assert capsys.readouterr().out == "slope = 0.5\nsteps = 12,000\nname = ReLU\n"
+    assert shown == [({"text/plain": "slope = 0.5\nsteps = 12,000\nname = ReLU"}, {"press": "aside"})]
 
 
 def test_a_heat_map_is_dark_at_zero_and_square():

@@ -102,7 +102,7 @@ def test_a_chapter_whose_kernel_died_is_told_and_not_kept(book):
     book.change("book/paper/two.md", CELL, "import os; os._exit(137)")
     run = book.press("run", "two")
     assert run.returncode == 1
-    told = "book/paper/two.md: cell [1] at line 17: the kernel died: it ended with status 137: memory may have run out"
+    told = "book/paper/two.md: cell [1] at line 25: the kernel died: it ended with status 137: memory may have run out"
     assert told in run.stdout, run.stdout
     assert "Traceback" not in run.stderr
     assert book.executed()["paper/two"] == before
