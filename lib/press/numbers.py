@@ -32,7 +32,7 @@ def plain(value) -> int | float:
 
 def told(value: float) -> str:
     """A number in print: four significant figures, 1.2 · 10⁻¹³ where it is small or large, a true minus, no −0."""
-    if 1e4 <= abs(value) < 1e7:
+    if 9999.5 <= abs(value) < 1e7:
         return f"{value:,.0f}".replace("-", "−")
     digits, _, power = f"{value:.4g}".partition("e")
     if float(digits) == 0:
