@@ -64,13 +64,13 @@ def opening_faults(chapter: Chapter) -> list[str]:
         found.append(f"{place}: asks is a question in plain words, without symbols")
     if told.get("runs") not in RUNS:
         found.append(f"{place}: runs must be one of {', '.join(map(str, RUNS))} seconds")
-    known = {other.name.rpartition("/")[2] for other in find()} | {other.name for other in find()}
+    known = [name for other in find() for name in (other.name, other.name.rpartition("/")[2])]
     needs = told.get("needs")
     if not isinstance(needs, list):
         found.append(f"{place}: needs must be a list of chapters, [] for none")
     else:
         found += [f"{place}: needs names '{name}', which is no chapter" for name in needs if name not in known]
-    figures = {cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in chapter.code}
+    figures = [cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in chapter.code]
     if told.get("hero") not in figures:
         found.append(f"{place}: hero names '{told.get('hero')}', which is no figure of this chapter")
     return found

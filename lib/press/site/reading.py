@@ -291,6 +291,8 @@ class Predict(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         chapter = chapter_of(self.env.docname)
         known = glued(chapter.executed()) if chapter else {}
+        if lacking := [name for name in ("answer", "right") if name not in self.options]:
+            raise self.error(f"predict: '{lacking[0]}' is missing")
         wanted = [self.options["answer"], *(line.partition(":")[0].strip() for line in self.lines())]
         if missing := [name for name in wanted if name not in known]:
             raise self.error(f"predict: '{missing[0]}' is no number that this chapter glues")
