@@ -60,10 +60,10 @@ def test_a_claim_that_misses_fails_its_chapter(book):
 
 
 def test_a_claim_that_is_not_reached_fails_its_chapter(book):
-    book.change("book/paper/one.md", 'claims.check("power"', 'if rate > 5: claims.check("power"')
+    book.change("book/paper/one.md", 'claims.check("slope"', 'if rate > 5: claims.check("slope"')
     told = book.press("run", "one")
     assert told.returncode == 1
-    assert "not checked: power" in told.stdout
+    assert "not checked: slope" in told.stdout
 
 
 def test_a_warning_of_the_pages_stops_publication(book):
