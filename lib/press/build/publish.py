@@ -121,7 +121,7 @@ def published(chapter: Chapter) -> nbformat.NotebookNode:
                     record = Record(**output.metadata.claim)
                     shown = claims.get(record.id), record, seeds.get(record.id)
                     output.data |= {"text/html": cards.html(*shown), "text/plain": cards.plain(*shown)}
-    notebook.metadata["source_map"] = [cell.first - 1 for cell in chapter.cells]  # Sphinx tells these lines
+    notebook.metadata["source_map"] = [cell.first - 2 for cell in chapter.cells]  # Sphinx tells these lines
     notebook.metadata["language_info"] = executed["metadata"].get("language_info", {})
     notebook.metadata["press"] = {name: chapter.kept()[name] for name in ("hash", "versions")}
     return notebook
