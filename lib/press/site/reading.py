@@ -225,6 +225,18 @@ class Opening(SphinxTransform):
         here.parent[place:place] = opened
 
 
+class Formulas(SphinxTransform):
+    """Formulas within finished HTML count too: a page that has no others loads what sets them."""
+
+    default_priority = 890  # after the domains have counted, at 850, and after the opening
+
+    def apply(self, **kwargs) -> None:
+        html = [raw.astext() for raw in self.document.findall(nodes.raw)]
+        html += [line["summary"] for line in self.document.findall(Details)]
+        if any('class="math ' in text for text in html):
+            self.env.get_domain("math").data["has_equations"][self.env.docname] = True
+
+
 # --- what an author writes -------------------------------------------------------------------------------------------
 
 
@@ -332,5 +344,6 @@ def setup(app) -> None:
     app.add_node(Details, html=(visit_details, depart_details))
     app.add_transform(Cells)
     app.add_transform(Opening)
+    app.add_transform(Formulas)
     for name, directive in {"why": Why, "derivation": Derivation, "hypotheses": Hypotheses, "predict": Predict}.items():
         app.add_directive(name, directive)
