@@ -365,7 +365,8 @@ def built(tmp_path_factory) -> Book:
     book.write("lib/ready.py", "with open('prepared', 'a') as file: print(__name__, file=file)\n")
     book.change("pyproject.toml", 'prepare = "bilinear.compiled"', 'prepare = "ready"')  # compiling takes long
     for name, text, hero in (("index", INDEX, ""), ("paper/one", ONE, "fig-one"), ("paper/two", TWO, "fig-two")):
-        front = FRONT.replace("---\n", OPENING.replace("HERO", hero), 1) if hero else FRONT
+        opening = OPENING.replace("HERO", hero).replace("[]", "[two]" if hero == "fig-one" else "[]")
+        front = FRONT.replace("---\n", opening, 1) if hero else FRONT
         book.write(f"book/{name}.md", front + text)
     told = book.press("build")
     assert told.returncode == 0, told.stdout + told.stderr

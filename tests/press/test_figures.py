@@ -1,5 +1,7 @@
 """Figures and glued numbers: the same bytes, the page's colours, ids of their own, and no silent nonsense."""
 
+import base64
+import io
 import math
 import os
 import re
@@ -10,6 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from bs4 import BeautifulSoup
 
 from press import ROOT, figures, numbers
 
@@ -209,3 +212,85 @@ def test_the_record_of_a_bench_is_read_as_it_was_written(monkeypatch, tmp_path):
     (tmp_path / numbers.BENCH).write_text('{"steps": [{"D": 36, "seconds": 4e-06}]}\n', encoding="utf-8")
     monkeypatch.setattr(numbers, "ROOT", tmp_path)
     assert numbers.bench() == {"steps": [{"D": 36, "seconds": 4e-06}]}
+
+
+# --- both drawings -----------------------------------------------------------------------------------------
+
+
+def drawings(shown, fig, alt: str = ALT) -> list:
+    found = BeautifulSoup(shown_svg(shown, fig, alt), "html.parser").select("div.drawings > svg")
+    assert len(found) == 2
+    return found
+
+
+def letters(svg, width: float) -> list[float]:
+    """The sizes of a drawing's letters in px, where it has so much room."""
+    box = float(svg["viewbox"].split()[2])
+    scale = min(width, box * 4 / 3) / box
+    sizes = [re.search(r"font-size: ([\d.]+)px", str(text)) for text in svg.select("text")]
+    assert len(sizes) > 4, "text stays text"
+    return [scale * float(size[1]) for size in sizes]
+
+
+def test_letters_are_large_enough_on_a_page_and_on_a_phone(shown):
+    page, phone = drawings(shown, draw())
+    assert min(letters(page, 641)) >= 10
+    assert min(letters(phone, 358)) >= 10
+
+
+def test_one_drawing_is_seen_without_a_style_sheet_and_both_have_the_words(shown):
+    page, phone = drawings(shown, draw())
+    assert "display:none" not in page["style"]
+    assert "display:none" in phone["style"]
+    assert page["aria-label"] == phone["aria-label"] == ALT
+    assert "font-family" not in str(page), "the letters are the page's"
+    for svg in (page, phone):
+        assert "var(--series-1, #0b66b0)" in str(svg)
+        assert {"steps", "loss"} <= {text.text.strip() for text in svg.select("text")}
+
+
+def test_on_a_phone_curves_stand_below_each_other_and_maps_are_square():
+    fig, curve = figures.beside({"one": np.eye(2), "two": np.eye(3)})
+    curve.plot(np.arange(9), np.arange(9))
+    figures.narrow(fig)
+    fig.canvas.draw()
+    maps = [ax for ax in fig.axes if ax is not curve]
+    width, height = fig.get_size_inches()
+    assert width == pytest.approx(figures.NARROW)
+    for ax in maps:
+        box = ax.get_position()
+        assert box.y1 < curve.get_position().y0, "below the curve"
+        assert box.width * width == pytest.approx(box.height * height, rel=0.01)
+    assert maps[0].get_position().x1 < maps[1].get_position().x0, "side by side"
+    assert curve.get_position().width > 0.7
+    plt.close(fig)
+
+
+def test_neighbours_that_shared_an_axis_have_their_own_on_a_phone():
+    fig, (left, right) = plt.subplots(ncols=2, sharey=True)
+    left.plot([0, 1], [0, 1])
+    right.plot([0, 1], [1, 0])
+    left.set_ylabel("loss")
+    figures.narrow(fig)
+    fig.canvas.draw()
+    assert right.get_position().y1 < left.get_position().y0
+    assert right.get_ylabel() == "loss"
+    assert [label.get_visible() for label in right.get_yticklabels()] == [True] * len(right.get_yticklabels())
+    plt.close(fig)
+
+
+def test_a_film_shows_its_last_frame_and_its_words(shown):
+    figures.film({"<0>": np.zeros((2, 2)), "1 step": np.ones((2, 2))}, alt="A dark <square> becomes a bright one.")
+    data, _ = shown[-1]
+    assert data["text/plain"] == "Figure: A dark <square> becomes a bright one."
+    film = BeautifulSoup(data["text/html"], "html.parser").select_one("div.film")
+    first, last = film.select("img")
+    assert [image.has_attr("hidden") for image in (first, last)] == [True, False]
+    assert first["data-label"] == "<0>"
+    assert last["alt"] == "A dark <square> becomes a bright one. Here: 1 step."
+    assert film.select_one(".controls").has_attr("hidden"), "until a script is there to work them"
+    pixels = [plt.imread(io.BytesIO(base64.b64decode(image["src"].partition(",")[2]))) for image in (first, last)]
+    np.testing.assert_allclose(pixels[0][0, 0, :3], figures.LIT(0.0)[:3], atol=0.01)
+    np.testing.assert_allclose(pixels[1][0, 0, :3], figures.LIT(1.0)[:3], atol=0.01)
+    with pytest.raises(ValueError, match="alt="):
+        figures.film({"0": [[1.0]]}, alt="a film")

@@ -73,7 +73,7 @@ EARLY = {  # a file, what is in it, what stands there then (None: it is gone), a
     "nothing measured": ("book/paper/two.md", "  measures: a slope\n", "", "opening: measures must be a text"),
     "a class of time that is none": ("book/paper/two.md", "runs: 5", "runs: 6", "runs must be one of 5, 10, 20, 40, 60 s"),
     "needs that are no list": ("book/paper/two.md", "needs: []", "needs: one", "needs must be a list of chapters, [] for"),
-    "needs no chapter": ("book/paper/two.md", "needs: []", "needs: [on]", "needs names 'on', which is no chapter"),
+    "needs no chapter": ("book/paper/two.md", "needs: []", "needs: [nine]", "needs names 'nine', which is no chapter"),
     "needs a list": ("book/paper/two.md", "needs: []", "needs: [[one]]", "needs names '['one']', which is no chapter"),
     "an unknown hero": ("book/paper/two.md", "hero: fig-two", "hero: fig-one", "hero names 'fig-one', which is no figure of"),
     "a hero that is a list": ("book/paper/two.md", "hero: fig-two", "hero: [fig-two]", "hero names '['fig-two']', which"),
