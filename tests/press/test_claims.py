@@ -216,7 +216,7 @@ def test_what_is_not_available_needs_no_prediction_and_cannot_be_checked(write_l
         (toml(say=None), "claim 'row': field 'say' is missing"),
         (toml(say="No number."), "claim 'row': field 'say' is 'No number.'; allowed: a sentence with {measured}"),
         (toml(say="${measured}$ is"), "claim 'row': field 'say' is '${measured}$ is'"),
-        (toml(say="$x is {measured}"), "claim 'row': field 'say' is '$x is {measured}'"),
+        (toml(say="{measured} is $x"), "claim 'row': field 'say' is '{measured} is $x'"),
         (toml(say="{measured} of {all}"), "no slot but measured, predicted, ours, tolerance, control"),
         (toml(short=None), "claim 'row': field 'short' is missing"),
         (toml(short="x" * 61), "claim 'row': field 'short'"),

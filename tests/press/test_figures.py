@@ -262,6 +262,7 @@ def test_on_a_phone_curves_stand_below_each_other_and_maps_are_square():
         assert box.y1 < curve.get_position().y0, "below the curve"
         assert box.width * width == pytest.approx(box.height * height, rel=0.01)
     assert maps[0].get_position().x1 < maps[1].get_position().x0, "side by side"
+    assert maps[0].get_position().y0 == pytest.approx(maps[1].get_position().y0)
     assert curve.get_position().width > 0.7
     plt.close(fig)
 

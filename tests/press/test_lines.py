@@ -1,6 +1,7 @@
 """The number line of a claim: where its marks stand, what its labels and its sentence say, and numbers in print."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import assume, example, given
@@ -170,7 +171,7 @@ def test_a_line_is_true_to_its_claim(check):
     if holds and (row.expect == "holds" or paper >= CONTROL_FACTOR * ran.tolerance):
         for placed in labels(line).values():
             at = sorted(left for left, _ in placed)
-            assert all(b - a >= 25 for a, b in zip(at, at[1:], strict=False)), placed
+            assert all(b - a >= 25 for a, b in pairwise(at)), placed
 
     said = [*(row.predicted if row.relation == "in" else [row.predicted]), row.ours, ran.tolerance, ran.measured]
     for number in [*said, ran.control[1]]:
