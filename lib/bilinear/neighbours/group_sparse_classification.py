@@ -351,7 +351,13 @@ class ClassifierScalars:
         begin = math.log(max(map_steps, 1))
         state = (start.C1[-1], start.gap[-1])
         found = solve_ivp(
-            flow, (begin, max(logs[-1], begin + 1e-9)), state, method="LSODA", t_eval=logs, rtol=1e-10, atol=1e-12
+            checks.bounded(flow),
+            (begin, max(logs[-1], begin + 1e-9)),
+            state,
+            method="LSODA",
+            t_eval=logs,
+            rtol=1e-10,
+            atol=1e-12,
         )
         if not found.success:
             raise FloatingPointError(f"the flow could not be solved: {found.message}")
@@ -430,7 +436,10 @@ def layer(X: Tensor, v: Tensor, W: Tensor, P: Tensor) -> tuple[Tensor, Tensor]:
     Z = torch.cat([X, P.expand(len(X), *P.shape)], dim=1)  # n × (d+D) × D
     keys = (Z.mT.reshape(-1, len(W)) @ W).reshape(len(X), -1, len(W))  # z_kᵀW, one matrix product for the whole batch
     S = torch.softmax(keys @ Z, dim=1)
-    return (Z.mT @ v * S.sum(2)).sum(1), S
+    f = (Z.mT @ v * S.sum(2)).sum(1)
+    if not f.isfinite().all():
+        raise FloatingPointError("X, v and W are too large together: the scores or the outputs are no numbers")
+    return f, S
 
 
 def train_layer(
