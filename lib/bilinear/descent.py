@@ -410,7 +410,7 @@ def _loop(slopes, weights, eta, steps, optimiser, record, row) -> dict:
         if t == 0:
             _refuse_slopes(loss, to, weights)
             bound = _bound(loss)
-        if not float(loss) < bound:
+        if not -math.inf < float(loss) < bound:
             raise _diverged(t, loss, eta.values())
         if record is None or t in record or (not record and t == steps):
             _add(rows, t, row(float(loss), weights))  # a number: the tensor may be used again

@@ -104,6 +104,7 @@ def slopes(B_star, flip: float = 0.0) -> Callable:
     0.0
     """
     _, B_star, flip = _problem(B_star, B_star, flip)
+    B_star = B_star.clone()  # what a caller does to his changes nothing
 
     def of(B):
         B = checks.array("B", B, tuple(B_star.shape), like=B_star).detach()
@@ -142,8 +143,9 @@ def error_rate(B, B_star) -> float:
     """
     B_star = checks.array("B_star", B_star, ("d", "D")).detach()
     B = checks.array("B", B, tuple(B_star.shape), like=B_star).detach()
-    if not (B.norm() > 0 and B_star.norm() > 0):
+    if not (B.any() and B_star.any()):
         raise ValueError("B and B_star must not be zero")
+    B, B_star = B / B.abs().max(), B_star / B_star.abs().max()  # squares may underflow
     B, B_star = B / B.norm(), B_star / B_star.norm()
     return float(2 * torch.atan2((B - B_star).norm(), (B + B_star).norm()) / math.pi)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -182,7 +182,7 @@ class Certificate:
         """Whether the rank is ψ, so that p is determined."""
         return self.rank == len(self.eigenvalues)
 
-    @cached_property
+    @property
     def null_space(self) -> Tensor:
         """ψ × (ψ − rank), orthonormal: directions of each row of p that no input sees."""
         return torch.linalg.qr(self.row_space, mode="complete").Q[:, self.rank :]

@@ -7,7 +7,7 @@ import shutil
 import yaml
 
 from press import ROOT, ledger
-from press.build.chapters import BUILD, Chapter, calls, checked, find, is_part_of_book, read_text, toc
+from press.build.chapters import BUILD, Cell, Chapter, calls, checked, find, is_part_of_book, read_text, toc
 
 ROOM = 50_000_000  # bytes: what a build needs of its disk at the least
 WRITTEN = ("executed", "failed", "partial", "next", "previous", "preview")
@@ -25,12 +25,7 @@ def call_faults(chapters: list[Chapter]) -> list[str]:
         for row, line in enumerate(cell.source.splitlines())
         if cell.kind == "markdown" and re.match(r"\s*:{3,}\s*\{code-cell\}", line)
     ]
-    mute = [
-        f"{chapter.place}:{cell.first}: the figure {figure['name']} has no caption"
-        for chapter in chapters
-        for cell in chapter.code
-        if "name" in (figure := cell.metadata.get("mystnb", {}).get("figure", {})) and not figure.get("caption")
-    ]
+    mute = [fault for chapter in chapters for cell in chapter.code for fault in figure_faults(chapter, cell)]
     return [*unfenced, *mute] + [
         f"{chapter.place}:{line}: {name} without {needed}"
         for chapter in chapters
@@ -38,6 +33,18 @@ def call_faults(chapters: list[Chapter]) -> list[str]:
         for needed in NEEDED.get(name, ())
         if not {needed, None} & {keyword.arg for keyword in call.keywords}  # None: **, known only to the run
     ]
+
+
+def figure_faults(chapter: Chapter, cell: Cell) -> list[str]:
+    """A cell whose figure has no name, or no words below it."""
+    place, shown = f"{chapter.place}:{cell.first}", cell.metadata.get("mystnb", {})
+    figure = shown.get("figure", {"name": "", "caption": ""}) if isinstance(shown, dict) else None
+    if not isinstance(figure, dict):
+        return [f"{place}: mystnb needs `figure:` with a name and a caption below it, got {shown!r:.60}"]
+    if "figure" not in shown:
+        return []
+    lost = [part for part in ("name", "caption") if not (isinstance(figure.get(part), str) and figure[part].strip())]
+    return [f"{place}: the figure {figure.get('name') or ''} has no {part}".replace("  ", " ") for part in lost]
 
 
 def ledger_faults(chapters: list[Chapter], whole: bool = True) -> list[str]:

@@ -134,7 +134,9 @@ def inputs() -> dict[str, str]:
 def sphinx(target: Path, *options: str) -> subprocess.CompletedProcess:
     """Make pages by Jupyter Book in `target`, and keep what it says."""
     command = [sys.executable, "-m", "press.site.make", "build", *options, "--path-output", str(target), str(ROOT)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    from press.build.kernel import end_with_maker  # takes long
+
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, preexec_fn=end_with_maker)
 
 
 def telling(told: subprocess.CompletedProcess) -> list[str]:
