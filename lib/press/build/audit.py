@@ -94,7 +94,9 @@ def runs(html: BeautifulSoup) -> list[str]:
     found = []
     for tag in html.find_all(True):
         script = tag.name == "script" and not tag.get("src") and not re.search(r"json$", tag.get("type", ""))
-        script = script or (tag.name == "meta" and tag.get("http-equiv", "").lower() == "refresh")
+        script = script or (
+            tag.name == "meta" and re.search(r"url=['\"]?(\w+:|//)", as_browsers_read(tag.get("content", "")))
+        )
         if script or tag.name in ("iframe", "object", "embed", "base"):
             found.append(f"a <{tag.name}> of its own: {str(tag)[:80]}")
         for name, value in tag.attrs.items():

@@ -7,7 +7,7 @@ import shutil
 import yaml
 
 from press import ROOT, ledger
-from press.build.chapters import BUILD, Cell, Chapter, calls, checked, find, is_part_of_book, read_text, toc
+from press.build.chapters import BUILD, Cell, Chapter, calls, checked, find, is_part_of_book, parameters, read_text, toc
 
 ROOM = 50_000_000  # bytes: what a build needs of its disk at the least
 WRITTEN = ("executed", "failed", "partial", "next", "previous", "preview")
@@ -25,6 +25,8 @@ def call_faults(chapters: list[Chapter]) -> list[str]:
         for row, line in enumerate(cell.source.splitlines())
         if cell.kind == "markdown" and re.match(r"\s*:{3,}\s*\{code-cell\}", line)
     ]
+    for chapter in chapters:
+        parameters(chapter)  # a SyntaxError says which chapter
     mute = [fault for chapter in chapters for cell in chapter.code for fault in figure_faults(chapter, cell)]
     return [*unfenced, *mute] + [
         f"{chapter.place}:{line}: {name} without {needed}"
@@ -68,6 +70,7 @@ def ledger_faults(chapters: list[Chapter], whole: bool = True) -> list[str]:
     for claim in rows.keys() - seen.keys():
         if rows[claim].expect != "not measured":
             faults.append(f"{ledger.LEDGER}: claim '{claim}' is checked by no chapter")
+    ledger.floors()  # what is wrong with them is told now
     pages = {page.removeprefix("book/") for page in toc()}
     return sorted(faults) + ledger.source_faults({f"derived in {chapter.name}" for chapter in find()}, pages)
 
