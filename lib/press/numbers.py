@@ -19,7 +19,11 @@ def plain(value) -> int | float:
     kind, mask = getattr(getattr(value, "dtype", None), "kind", "f"), getattr(value, "mask", False)  # of numpy
     try:
         number = value.item() if hasattr(value, "item") else value
-        if isinstance(number, bool | str | bytes) or kind not in "iuf" or (mask and not callable(mask)):
+        if (
+            isinstance(number, bool | str | bytes | bytearray | memoryview)
+            or kind not in "iuf"
+            or (mask and not callable(mask))
+        ):
             raise TypeError
         number = int(number) if isinstance(number, Integral) else float(number)
         float(number)  # an integer may be too large

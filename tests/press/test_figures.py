@@ -77,9 +77,13 @@ def nothing(ax, how: str) -> None:
             ax.imshow(bad)
         case "masked":
             ax.pcolormesh(np.ma.masked_all((2, 2)))
+        case "band":
+            ax.fill_between([0, 1], [math.nan, math.nan])
+        case "nothing":
+            pass
 
 
-@pytest.mark.parametrize("how", ["lines", "dots", "heat", "image", "masked"])
+@pytest.mark.parametrize("how", ["lines", "dots", "heat", "image", "masked", "band", "nothing"])
 @pytest.mark.filterwarnings("ignore")
 def test_a_panel_of_nothing_finite_is_refused(shown, how):
     fig, (left, right) = plt.subplots(ncols=2)

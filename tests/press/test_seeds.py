@@ -124,6 +124,14 @@ def test_a_kill_loses_nothing_that_was_done(drawn, wait_for):
     assert record(book)["paper/one"]["claims"]["slope"] == SLOPE
 
 
+def test_what_is_no_record_is_told_before_any_run(drawn):
+    for text in ("[]", '{"paper/one": {"claims": {"slope": {}}}}'):
+        drawn.write(RECORD, text)
+        run = drawn.press("build", "--dry-run")
+        assert run.returncode == 1
+        assert run.stderr.startswith(f"press: {RECORD}: is no record of seeds: ")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
