@@ -47,7 +47,10 @@ def sources() -> str:
     for file in sorted(folder.rglob("*.py")):
         if not all(part.isidentifier() for part in file.relative_to(folder).with_suffix("").parts):  # an editor's copy
             continue
-        tree = ast.parse(file.read_text(encoding="utf-8-sig"), filename=str(file))
+        try:
+            tree = ast.parse(file.read_text(encoding="utf-8-sig"), filename=str(file))
+        except UnicodeDecodeError:
+            raise ValueError(f"{file}: is not UTF-8") from None
         for node in ast.walk(tree):
             documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
             if documented and ast.get_docstring(node, clean=False) is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Callable
 from numbers import Integral, Real
 
 import numpy as np
@@ -13,6 +15,7 @@ HUGE = 1e150  # what is larger, or nearer to zero than 1/HUGE, has no square tha
 MOST = 2**63 - 1
 ROWS, ENTRIES = 30_000, 10**9  # of a square matrix, of a list: 8 GB
 FLOATS = torch.float64, torch.float32
+WHOLE = torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8
 
 
 def integer(name: str, value, least: int, most: int = MOST) -> int:
@@ -63,6 +66,8 @@ def numbers(
         value = dense(name, value, whole=whole).detach().cpu().numpy()
     elif line and not isinstance(value, np.ndarray):
         value = collection(name, value)
+    if _holds_others(value):
+        raise TypeError(f"{name} must be numbers, got {repr(given)[:60]} of type {type(given).__name__}")
     if isinstance(value, Real) and not isinstance(value, bool | np.generic):
         value = _float(value)
     try:
@@ -72,13 +77,23 @@ def numbers(
         good = False
     if not good or isinstance(value, np.ma.MaskedArray):
         raise TypeError(f"{name} must be numbers, got {repr(given)[:60]} of type {type(given).__name__}")
-    found = found.astype(float)
+    with np.errstate(over="ignore"):  # a long double may be too large: refused below
+        found = found.astype(float)
     if line and found.ndim != 1:
         raise ValueError(f"{name} must be one-dimensional, got {found.ndim} dimensions")
     for fails, bound in _bounds(above, least, most):
         if (bad := found[fails(found)]).size:
             raise ValueError(f"{name} must be {bound}, got {bad.flat[0]:g}")
     return found
+
+
+def _holds_others(value) -> bool:
+    """Whether a list holds, at any depth, what numpy takes for numbers: truth values, bytes, masked entries."""
+    if isinstance(value, list | tuple):
+        return any(map(_holds_others, value))
+    return isinstance(value, bool | np.bool_ | bytes | bytearray | memoryview | np.ma.MaskedArray) or (
+        value is np.ma.masked
+    )
 
 
 def _bounds(above, least, most):
@@ -125,8 +140,8 @@ def array(name: str, value, shape: tuple, like: Tensor | None = None, *, not_tin
     tensor = value
     if not isinstance(value, Tensor):
         tensor = torch.from_numpy(np.array(numbers(name, value), order="C"))
-    elif not value.is_floating_point() and not value.is_complex() and value.dtype != torch.bool:
-        tensor = value.to(torch.float64)
+    elif value.dtype in WHOLE:
+        tensor = dense(name, value, whole=True).to(torch.float64)
     dense(name, tensor)
     if like is not None:
         tensor = tensor.to(dtype=like.dtype, device=like.device)
@@ -145,14 +160,22 @@ def array(name: str, value, shape: tuple, like: Tensor | None = None, *, not_tin
 def dense(name: str, value, *, whole: bool = False) -> Tensor:
     """`value`, which must be a tensor that holds float32 or float64 numbers (with `whole` integers), all of them."""
     tensor = instance(name, value, Tensor)
-    if tensor.dtype not in ((torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8) if whole else FLOATS):
+    kind = (
+        "meta tensor"
+        if tensor.is_meta
+        else "nested tensor"
+        if tensor.is_nested
+        else "quantized tensor"
+        if tensor.is_quantized
+        else str(tensor.layout).removeprefix("torch.")
+    )
+    if kind != "strided":
+        raise TypeError(f"{name} must be a dense tensor with numbers in it, got a {kind}")
+    if tensor.dtype not in (WHOLE if whole else FLOATS):
         real = "real and " if tensor.is_complex() else ""
         raise TypeError(
             f"{name} must be {real}of {'integers' if whole else 'dtype float64 or float32'}, got {tensor.dtype}"
         )
-    if tensor.is_meta or tensor.layout != torch.strided:
-        kind = "meta tensor" if tensor.is_meta else str(tensor.layout).removeprefix("torch.")
-        raise TypeError(f"{name} must be a dense tensor with numbers in it, got a {kind}")
     return tensor
 
 
@@ -202,3 +225,15 @@ def tokens(X, d: int, D: int, like: Tensor) -> None:
     if X.ndim < 2 or X.shape[-2:] != (d, D):
         raise ValueError(f"X must have shape (…, {d}, {D}), got {tuple(X.shape)}")
     finite("X", X)
+
+
+def bounded(flow: Callable, most: int = 200_000) -> Callable:
+    """A flow that a solver may ask for `most` times: a stiff one ends in a FloatingPointError, and not in hours."""
+    calls = itertools.count(1)
+
+    def asked(*state):
+        if next(calls) > most:
+            raise FloatingPointError(f"the flow could not be solved with {most:,} evaluations: it is too stiff")
+        return flow(*state)
+
+    return asked

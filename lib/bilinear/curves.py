@@ -19,7 +19,7 @@ def marks(steps: int, n: int, *, first: int = 1) -> np.ndarray:
     [1, 3, 10, 31, 100, 316, 1000]
     """
     first, n = checks.integer("first", first, 1), checks.integer("n", n, 1, checks.ENTRIES // 10)
-    steps = checks.integer("steps", steps, first)
+    steps = checks.integer("steps", steps, first, 2**53)
     return np.unique(np.geomspace(first, steps, n).astype(int))
 
 
@@ -85,10 +85,13 @@ def z_score(values, expected: float) -> float:
     values = checks.numbers("values", values).ravel()
     if len(values) < 2:
         raise ValueError(f"values must be two or more numbers, got {len(values)}")
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    if not error > 0:
+    if values.min() == values.max():
         raise ValueError(f"values must differ, got {values[0]:g} each time: their mean has no standard error")
-    return float((values.mean() - checks.real("expected", expected)) / error)
+    size = abs(values).max()  # squares may underflow
+    error = (values / size).std(ddof=1) / np.sqrt(len(values))
+    if not error > 0:
+        raise ValueError(f"values must differ by more than rounding, got {values[0]:g} to {values[-1]:g}")
+    return float(((values / size).mean() - checks.real("expected", expected) / size) / error)
 
 
 def furthest(values, target: float = 0.0):

@@ -152,6 +152,8 @@ def by_autograd(loss: Callable) -> Callable:
         leaves = {name: w.detach().requires_grad_() for name, w in weights.items()}
         with torch.enable_grad():
             found = loss(**leaves)
+        if not isinstance(found, Tensor) or found.ndim or not found.requires_grad:
+            raise ValueError(f"loss must return a 0-dim tensor that depends on {', '.join(leaves)}; got {found!r:.60}")
         to = torch.autograd.grad(found, list(leaves.values()), allow_unused=True, materialize_grads=True)
         return found.detach(), dict(zip(leaves, to, strict=True))
 
@@ -406,11 +408,12 @@ def _loop(slopes, weights, eta, steps, optimiser, record, row) -> dict:
     for t in range(steps + 1):
         loss, to = slopes(**weights)
         if t == 0:
+            _refuse_slopes(loss, to, weights)
             bound = _bound(loss)
-        if not float(loss) < bound:
+        if not -math.inf < float(loss) < bound:
             raise _diverged(t, loss, eta.values())
         if record is None or t in record or (not record and t == steps):
-            _add(rows, t, row(loss, weights))
+            _add(rows, t, row(float(loss), weights))  # a number: the tensor may be used again
         if t == steps:
             break
         if optimiser is not None:
@@ -467,6 +470,21 @@ def _compiled_loop(exact: ExactLoss, weights, eta, steps, record, read, look) ->
     return _kept(columns, record)
 
 
+def _refuse_slopes(loss, to, weights) -> None:
+    """What a caller's `slopes` returns, looked at once: one number as the loss, and for each tensor a slope like it."""
+    if getattr(loss, "ndim", 0) or not isinstance(to, Mapping):
+        raise ValueError(
+            f"slopes must return (loss, {{name: slope}}), the loss one number; got {loss!r:.60}, {to!r:.60}"
+        )
+    for name, w in weights.items():
+        if name not in to:
+            raise ValueError(f"slopes must return a slope for each tensor of start, got none for {name}")
+        if np.shape(to[name]) != np.shape(w):
+            raise ValueError(
+                f"slopes must return a slope of shape {tuple(w.shape)} for {name}, got {tuple(np.shape(to[name]))}"
+            )
+
+
 def _diverged(t, loss, sizes) -> FloatingPointError:
     if t == 0:
         return FloatingPointError(f"the loss is {float(loss):.3g} before any step: V_star or the start is too large")
@@ -515,6 +533,8 @@ def _column(values) -> np.ndarray:
     """Numbers as one float64 array, tensors and arrays stacked."""
     if not getattr(values[0], "ndim", 0):
         return np.array([float(value) for value in values])
+    if len({tuple(value.shape) for value in values}) > 1:
+        raise ValueError("watch must return arrays of the same shape each time")
     return torch.stack(values).cpu().numpy() if isinstance(values[0], Tensor) else np.stack(values)
 
 
@@ -537,11 +557,12 @@ class _Measure:
     def read(self, loss, W_sq, along, value_sq, mass, off, score_sq) -> dict:
         """The columns, from floats or from arrays of them."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            cosine = along / np.sqrt(W_sq * self.norm_sq)
+            lengths = np.sqrt(W_sq) * math.sqrt(self.norm_sq)  # the product of the squares may not be a number
+            cosine = along / lengths
             ratio = np.divide(mass * self.count_off, off * self.count_on)
             return {
                 "excess_loss": loss,
-                "cosine": np.where(W_sq * self.norm_sq > 0, cosine, 0.0),
+                "cosine": np.where(lengths > 0, cosine, 0.0),
                 "support_mass": mass / self.D,
                 "off_support": off / self.D,
                 "value_error": np.sqrt(value_sq),

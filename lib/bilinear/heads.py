@@ -84,10 +84,9 @@ def _loss_and_moments(teacher: Teacher, W_V: Tensor, S: Tensor):
     var = torch.einsum("hmk,gmk,hji,gji->mi", W_V, W_V, S, S)
     cov = torch.einsum("mk,hmk,ji,hji->mi", V_star, W_V, S_star, S)
     u, v, c = var_u.detach(), var.detach().clamp(min=0), cov.detach()
-    lengths = (u * v).sqrt()
-    theta = torch.atan2((u * v - c * c).clamp(min=0).sqrt(), c)
-    right = torch.full_like(theta, torch.pi / 2)
-    theta = torch.where(lengths > 0, theta, right)  # a student of zero stands at a right angle
+    lengths = u.sqrt() * v.sqrt()  # the product of the squares may underflow
+    cosine = torch.where(lengths > 0, c / torch.where(lengths > 0, lengths, 1.0), 0.0).clamp(-1, 1)
+    theta = torch.atan2(((1 - cosine) * (1 + cosine)).sqrt(), cosine)  # a student of zero stands at a right angle
     sin, cos = theta.sin(), theta.cos()
     loss = 0.5 * a * (u + v - 2 * c - 2 * beta * lengths * angle_defect(theta, sin, cos)).sum()
     per_v = 1 / torch.where(v > 0, v, 1.0).sqrt() * (v > 0)

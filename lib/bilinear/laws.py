@@ -256,15 +256,19 @@ def mixed_late_loss(teacher: Teacher, eta: float, T):
     >>> float(mixed_late_loss(f, eta=0.5, T=100))                                # 6 · 5/(4 · 0.5 · 100)
     0.15
     """
+    _refuse_other_scores(teacher)
+    counts = teacher.support.sum(0)
+    zeros = float((counts * (teacher.D - counts)).sum())
+    with np.errstate(divide="ignore"):
+        return zeros / (4 * checks.real("eta", eta, above=0) * _steps(T))
+
+
+def _refuse_other_scores(teacher: Teacher) -> None:
     columns = checks.instance("teacher", teacher, Teacher).S_star.sum(0)
     if (teacher.S_star < 0).any() or ((columns - 1).abs() > 1e-6).any():
         least = teacher.S_star.min().item()
         worst = columns[(columns - 1).abs().argmax()].item()
         raise ValueError(f"columns of S_star must be at least 0 and sum to 1; least entry {least:g}, a sum {worst:g}")
-    counts = teacher.support.sum(0)
-    zeros = float((counts * (teacher.D - counts)).sum())
-    with np.errstate(divide="ignore"):
-        return zeros / (4 * checks.real("eta", eta, above=0) * _steps(T))
 
 
 def mixed_next_order(teacher: Teacher, eta: float, T: float) -> float:
@@ -275,7 +279,7 @@ def mixed_next_order(teacher: Teacher, eta: float, T: float) -> float:
     """
     from .scalar_dynamics import ScalarDynamics  # which imports this file
 
-    checks.instance("teacher", teacher, Teacher)
+    _refuse_other_scores(teacher)
     norm_sq, counts = float(teacher.V_star.square().sum()), teacher.support.sum(0).unique().tolist()
     eta, T = checks.real("eta", eta, above=0), checks.real("T", T, least=1)
     uniform = [ScalarDynamics(teacher.D, K, norm_sq, eta, teacher.sigma.slope) for K in counts if 0 < K < teacher.D]

@@ -14,6 +14,7 @@ to stands in `laws`). With r = (D−K)/K, θ = atan(√r x), a = ½(1+κ²) and 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -154,7 +155,12 @@ class ScalarDynamics:
         head = self.run(checks.integer("map_steps", map_steps, 1, checks.ENTRIES))
         C1, gap = np.interp(times, head.t, head.C1), np.interp(times, head.t, head.gap)
         late = np.unique(times[times > map_steps])
-        if late.size:
+        if late.size and self.K == self.D:  # nothing off the support: C₁ alone moves, by a factor a step
+            where = times > map_steps
+            factor, steps = 1 - self.eta * Activation(self.slope).a, times[where] - head.t[-1]
+            sign = np.where(np.round(steps) % 2 == 1, np.sign(factor), 1.0)
+            C1[where] = 1 + (head.C1[-1] - 1) * sign * abs(factor) ** steps
+        elif late.size:
             flow = self._flow(head, late[-1], t_eval=late)
             where = times > map_steps
             index = np.searchsorted(late, times[where])
@@ -202,17 +208,23 @@ class ScalarDynamics:
         from . import compiled
 
         numbers = self._numbers()
-        flow = solve_ivp(
-            lambda _, y: [self.eta * force for force in compiled.force(*y, *numbers)],
-            (float(head.t[-1]), float(until)),
-            [head.C1[-1], head.gap[-1]],
-            method="LSODA",
-            rtol=1e-10,
-            atol=1e-13,
-            **options,
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of LSODA, before it gives up
+            try:
+                flow = solve_ivp(
+                    checks.bounded(lambda _, y: [self.eta * force for force in compiled.force(*y, *numbers)]),
+                    (float(head.t[-1]), float(until)),
+                    [head.C1[-1], head.gap[-1]],
+                    method="LSODA",
+                    rtol=1e-10,
+                    atol=1e-13,
+                    **options,
+                )
+            except IndexError:  # of scipy, where not one step was made
+                raise FloatingPointError(f"the flow could not be solved beyond t = {head.t[-1]:g}: too stiff") from None
         if not flow.success:
-            raise FloatingPointError(f"the flow could not be solved beyond t = {flow.t[-1]:g}: {flow.message}")
+            last = flow.t[-1] if len(flow.t) else head.t[-1]
+            raise FloatingPointError(f"the flow could not be solved beyond t = {last:g}: {flow.message}")
         return flow
 
     def as_run(self, t, C1, gap, excess_loss=None) -> Run:

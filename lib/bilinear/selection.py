@@ -57,7 +57,7 @@ def slopes(sets, queries) -> Callable:
     """
     sets = checks.array("sets", sets, ("n", "D"))
     n, D = sets.shape
-    queries = checks.array("queries", queries, (n, "c"), like=sets)
+    queries = checks.array("queries", queries, (n, "c"), like=sets).clone()  # what a caller does to his changes nothing
     sizes = sets.sum(1)
     if not (good := ((sets == 0) | (sets == 1)).all(1) & (sizes > 0)).all():
         raise ValueError(

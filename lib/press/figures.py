@@ -162,6 +162,8 @@ def _refuse_short(alt) -> None:
 
 def is_empty(ax) -> bool:
     """Whether lines, dots or heat maps are given to the axes, and none of their numbers is finite."""
+    if ax.axison and not ax.texts and not hasattr(ax, "_colorbar") and not np.isfinite(ax.dataLim.get_points()).any():
+        return True
     given = [line.get_xydata() for line in ax.lines]
     for artist in (*ax.collections, *ax.images):
         values = artist.get_array()

@@ -1,6 +1,5 @@
 """The ledger `book/claims.toml`: what is claimed, what the papers number, and the least that the book holds."""
 
-import math
 import re
 import tomllib
 from dataclasses import dataclass
@@ -88,7 +87,7 @@ def _text(value) -> bool:
 
 
 def _number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300  # not NaN either
 
 
 def _refused(name: str, value, relation) -> str | None:
@@ -149,7 +148,7 @@ def sections() -> dict[str, list[Item]]:
         title = section.get("title")
         if not (_text(title) and section.keys() == {"title", "items"} and title not in found):
             raise ValueError(f"{LEDGER}: a [[section]] needs a title of its own and items, and nothing else: {title!r}")
-        for item in section["items"]:
+        for item in section["items"] if isinstance(section["items"], list) else [section["items"]]:
             allowed = isinstance(item, dict) and {"name", "what"} <= item.keys() <= {"name", "what", "page", "note"}
             if not (allowed and all(map(_text, item.values())) and item["name"] not in seen):
                 raise ValueError(f"{LEDGER}: {title}: an item has name (once), what, maybe page and note: {item}")
@@ -160,7 +159,10 @@ def sections() -> dict[str, list[Item]]:
 
 def floors() -> dict[str, int]:
     """The least count of each kind that a whole book has: the table [floors]."""
-    return tomllib.loads((ROOT / LEDGER).read_text(encoding="utf-8-sig")).get("floors", {})
+    found = tomllib.loads((ROOT / LEDGER).read_text(encoding="utf-8-sig")).get("floors", {})
+    if not isinstance(found, dict) or not all(type(least) is int for least in found.values()):
+        raise ValueError(f"{LEDGER}: [floors] has whole numbers by name, got {found!r:.60}")
+    return found
 
 
 def source_faults(sources: set[str], pages: set[str]) -> list[str]:

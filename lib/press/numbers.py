@@ -19,7 +19,11 @@ def plain(value) -> int | float:
     kind, mask = getattr(getattr(value, "dtype", None), "kind", "f"), getattr(value, "mask", False)  # of numpy
     try:
         number = value.item() if hasattr(value, "item") else value
-        if isinstance(number, bool | str | bytes) or kind not in "iuf" or (mask and not callable(mask)):
+        if (
+            isinstance(number, bool | str | bytes | bytearray | memoryview)
+            or kind not in "iuf"
+            or (mask and not callable(mask))
+        ):
             raise TypeError
         number = int(number) if isinstance(number, Integral) else float(number)
         float(number)  # an integer may be too large
@@ -32,7 +36,7 @@ def plain(value) -> int | float:
 
 def told(value: float) -> str:
     """A number in print: four significant figures, 1.2 · 10⁻¹³ where it is small or large, a true minus, no −0."""
-    if 1e4 <= abs(value) < 1e7:
+    if 9999.5 <= abs(value) < 1e7:
         return f"{value:,.0f}".replace("-", "−")
     digits, _, power = f"{value:.4g}".partition("e")
     if float(digits) == 0:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bilinear import descent, inputs, laws, population, selection, teachers
+from bilinear import curves, descent, heads, inputs, laws, population, selection, teachers
 from bilinear.activations import RELU
 from bilinear.floors import nearest
 from bilinear.neighbours import group_sparse_classification as groups
@@ -154,6 +154,114 @@ def test_sizes_without_a_square_are_refused_by_name():
     with pytest.raises(TypeError, match=r"V_star must be .*float32, got torch.bfloat16"):
         teachers.convolution(V.bfloat16(), 36, 4)
     check(FloatingPointError, lambda: descent.population(teachers.Teacher(5e153 * V, S, RELU), 0.1, 5), "V_star")
+
+
+@pytest.mark.parametrize("size", [1e-120, 1e-60, 1e60, 1e120])
+def test_a_teacher_of_any_size_is_learnt_alike(size):
+    """The cosine, and the loss in its own unit: products of squares are no numbers."""
+    plain, scaled = teachers.Teacher(V, S, RELU), teachers.Teacher(size * V, S, RELU)
+    assert descent.population(scaled, 0.05, 40).cosine[-1] == pytest.approx(1, abs=1e-9)
+    W_V, scores = normal(3, 1, 2, 3), S[None]
+    wanted = heads.excess_loss(plain, W_V, scores).item()
+    assert heads.excess_loss(scaled, size * W_V, scores).item() / size**2 == pytest.approx(wanted, rel=1e-12)
+    assert groups.error_rate([[size, 0.0]], [[1.0, 0.0]]) == 0.0
+    assert curves.z_score([size, 2 * size, 4 * size], 0.0) == pytest.approx(curves.z_score([1, 2, 4], 0.0), rel=1e-12)
+
+
+def test_margins_grow_without_bound():
+    """In log space: a slope of e^(−1000) is one."""
+    assert recall.margin_dynamics([1.0], 60, 1.0, 1000, "own")[-1].tolist() == [1000.0]
+    assert np.isfinite(recall.margin_dynamics([0.5, 0.5], 60, 300.0, 20)).all()
+    assert recall.margin_dynamics([1.0, 0.0], 60, 0.1, 20)[-1].tolist() == pytest.approx([2.0, 0.0])
+
+
+def test_a_law_of_moments_is_one_for_training_too():
+    p = normal(0, 2, 6)
+    for moment in (-torch.eye(6).double(), normal(1, 6, 6)):
+        check(ValueError, lambda moment=moment: linear.slopes(p, moment), "moment", "symmetric")
+    uneven = teachers.Teacher(V, 2 * S, RELU)
+    check(ValueError, lambda: laws.mixed_next_order(uneven, 0.1, 1e4), "S_star", "sum to 1")
+
+
+def test_what_a_caller_does_to_his_tensors_changes_no_function_made_of_them():
+    queries, zero = torch.eye(3).double(), torch.zeros(3, 3).double()
+    of = selection.slopes(selection.all_sets(3, 2), queries)
+    before = of(torch.eye(3).double(), normal(0, 3, 3))[0].item()
+    queries.zero_()
+    assert of(torch.eye(3).double(), normal(0, 3, 3))[0].item() == before
+    B_star = torch.tensor([[1.0, 0.0]]).double()
+    of = groups.slopes(B_star)
+    before = of(B_star + 1)[0]
+    B_star[0, 0] = 0
+    assert of(torch.tensor([[2.0, 1.0]]).double())[0] == before
+    certificate = linear.certify(torch.ones(9, 2, 1).double())
+    told = certificate.relations(1)
+    certificate.null_space.zero_()
+    assert certificate.relations(1) == told
+    assert not zero.any()
+
+
+BOWL = {"w": torch.ones(2)}
+
+
+@pytest.mark.parametrize(
+    ("slopes", "named"),
+    [
+        (lambda w: (0.0, {}), "none for w"),
+        (lambda w: (0.0, {"w": torch.ones(3)}), r"shape \(2,\) for w, got \(3,\)"),
+        (lambda w: (w, {"w": w}), "the loss one number"),
+        (lambda w: (0.0, w), "slopes must return"),
+        (descent.by_autograd(lambda w: torch.tensor(1.0)), "loss must return a 0-dim tensor that depends on w"),
+        (descent.by_autograd(lambda w: w), "loss must return a 0-dim tensor"),
+    ],
+)
+def test_what_slopes_return_is_looked_at(slopes, named):
+    with pytest.raises(ValueError, match=named):
+        descent.descend(slopes, BOWL, 0.5, 3)
+
+
+def test_a_loss_that_is_returned_in_the_same_memory_each_time_is_kept_as_it_was():
+    memory = torch.zeros(())
+
+    def slopes(w):
+        memory.copy_(0.5 * (w * w).sum())
+        return memory, {"w": w}
+
+    assert descent.descend(slopes, BOWL, 0.5, 3).loss.tolist() == [1.0, 0.25, 0.0625, 0.015625]
+    with pytest.raises(ValueError, match="same shape each time"):
+        descent.descend(
+            slopes, BOWL, 0.5, 3, watch=lambda w, seen=[0]: (seen.append(0), {"a": torch.ones(len(seen))})[1]
+        )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[True, 2.0], bytearray(b"12"), memoryview(b"12"), [np.ma.array([5.0, 2.0], mask=[1, 0])], [np.ma.masked, 1.0]],
+)
+def test_what_numpy_takes_for_numbers_and_is_none_is_refused(value):
+    check(TypeError, lambda: laws.late_loss(clean_scalars(), value), "T")
+
+
+OTHERS = {
+    "nested": lambda: torch.nested.nested_tensor([torch.ones(3), torch.ones(2)]),
+    "quantized": lambda: torch.quantize_per_tensor(torch.ones(2, 3), 0.1, 0, torch.qint8),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("make", OTHERS.values(), ids=OTHERS)
+def test_tensors_of_another_build_are_refused_by_name(make):
+    check(TypeError, lambda: teachers.Teacher(make(), S, RELU), "V_star")
+    check(TypeError, lambda: laws.late_loss(clean_scalars(), make()), "T")
+
+
+def test_a_flow_is_solved_or_given_up_by_name():
+    """With nothing off the support C₁ has a closed form; a flow that is too stiff ends in an error."""
+    full = ScalarDynamics(4, 4, 32.0, 0.05, 0.1)
+    assert full.solve([50.0], map_steps=10).C1[0] == pytest.approx(full.run(50).C1[-1], rel=1e-12)
+    assert full.solve([1e25]).C1.tolist() == [1.0]
+    check(FloatingPointError, lambda: ScalarDynamics(2, 1, 1e10, 0.05, 0.0).solve([1e18]), "flow", "t = 1000")
+    check(FloatingPointError, lambda: groups.ClassifierScalars(10**6, 1e-7, 2.0).solve([1e18]), "flow", "stiff")
 
 
 def test_a_time_is_answered_or_refused():

@@ -216,6 +216,22 @@ def test_margin_run_follows_its_gradient():
     assert run.gap[2] == pytest.approx(to_logits * V * (1 / 4) * 4 * (0.7 / 2) / 4, rel=1e-3)  # D V p q σ(0) γ
 
 
+def test_margin_run_moves_its_gap_down_the_loss():
+    """Late, where the other groups' noise counts: dm/dgap = D(D−1) V p q (γ − √(D−1) g/(D−1))."""
+    D, eta, code, gamma, t = 3, 0.05, 1.5, 0.4, 400
+    run = margin_run(D, eta, code, gamma, t + 1)
+    g = np.linspace(-9, 9, 2001)
+    weight = np.exp(-g * g / 2) / np.exp(-g * g / 2).sum()
+
+    def loss(gap):
+        x = math.exp(-gap)
+        margins = D * run.C1[t] * (gamma + x * math.sqrt(D - 1) * g) / (1 + (D - 1) * x)
+        return weight @ np.logaddexp(0, -margins)
+
+    slope = -(loss(run.gap[t] + 1e-5) - loss(run.gap[t] - 1e-5)) / 2e-5
+    assert (run.gap[t + 1] - run.gap[t]) / eta == pytest.approx(code**4 * slope / (D - 1), rel=1e-6)
+
+
 def test_error_rate_is_the_angle():
     B_star = unit(2, 3)
     across = unit(2, 3, seed=1)

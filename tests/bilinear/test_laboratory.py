@@ -438,6 +438,9 @@ def test_a_tensor_of_inputs_is_used_in_full_and_the_identity_sees_its_second_mom
     teacher = Teacher(normal(0, 2, 3), scattered(4, 2, 0), IDENTITY)
     few = inputs.spectral(X)
     assert len(few) == 12
+    assert len(inputs.spectral(X * torch.tensor([1.0, 1, 1, 1e-7]))) == 9, (
+        "below 1e-10 of the strongest, above it of the weakest"
+    )
     eta, options = 0.2 / float(X.square().sum((1, 2)).max()), {"seed": 0, "noise": 0.0}
     all_of_it = descent.empirical(teacher, eta, 200, inputs=X, **options)
     eigen = descent.empirical(teacher, eta, 200, inputs=few, **options)

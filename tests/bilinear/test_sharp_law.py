@@ -140,7 +140,8 @@ def test_mixed_late_loss_of_uniform_columns_and_its_errors():
     teacher = token_selection(3, 10, [0, 4])
     scalars = ScalarDynamics.of(teacher, 0.1)
     assert mixed_late_loss(teacher, 0.1, 50) == pytest.approx(float(scalars.excess_loss_law(50)), rel=1e-12)
-    for bad in (teacher.S_star - 0.01, 2 * teacher.S_star):
+    turned = teacher.S_star + torch.eye(10) * 0.1 - torch.eye(10).roll(1, 0) * 0.1  # its columns still sum to 1
+    for bad in (teacher.S_star - 0.01, 2 * teacher.S_star, turned):
         with pytest.raises(ValueError, match="sum to 1"):
             mixed_late_loss(Teacher(teacher.V_star, bad, IDENTITY), 0.1, 50)
     with pytest.raises(ValueError, match="eta"):

@@ -155,6 +155,44 @@ Find the power.
 
 Here the slope is {claim}`slope:.2f`.
 
+```{hypotheses}
+---
+met: |
+  - there is a rate
+not-met: |
+  - it is large
+says: it falls as $1/T$
+breaks: half the rate
+---
+```
+
+````{derivation}
+1. First the loss.
+
+   ```{why}
+   Since $y$ is $x$.
+   ```
+2. Then the slope is left.
+````
+
+```{code-cell} python3
+---
+summary: count the steps of size $h$
+---
+glue(many=1200 * rate, half=600 * rate)
+print("printed words")
+claims.matrix({"the power": {"$x^2$": "power"}}, "One claim in a table.")
+```
+
+```{predict} how many steps?
+---
+answer: many
+right: <Twelve> hundred.
+mistakes: |
+  half: This is <half> of it.
+---
+```
+
 ```{code-cell} python3
 claims.close()
 ```
@@ -191,11 +229,26 @@ mystnb:
   figure:
     name: fig-two
     caption: A line falls to the slope {claim}`slope:.3f`.
-tags: [hide-input]
 ---
 fig, ax = plt.subplots()
 ax.plot([0, 1], [1, 0])
 figures.show(fig, alt="A line falls from one to zero.")
+```
+
+```{code-cell} python3
+---
+keep: the frames are the mathematics
+---
+frames = {f"{t} steps": [[t / 4, 0], [0, 1 - t / 4]] for t in range(5)}
+figures.film(frames, alt="A square is lit as another goes dark.")
+```
+
+```{code-cell} python3
+---
+show: it is read
+---
+# a number, said aloud
+print("a number that is read")
 ```
 '''
 PROBE = """
@@ -312,7 +365,8 @@ def built(tmp_path_factory) -> Book:
     book.write("lib/ready.py", "with open('prepared', 'a') as file: print(__name__, file=file)\n")
     book.change("pyproject.toml", 'prepare = "bilinear.compiled"', 'prepare = "ready"')  # compiling takes long
     for name, text, hero in (("index", INDEX, ""), ("paper/one", ONE, "fig-one"), ("paper/two", TWO, "fig-two")):
-        front = FRONT.replace("---\n", OPENING.replace("HERO", hero), 1) if hero else FRONT
+        opening = OPENING.replace("HERO", hero).replace("[]", "[two]" if hero == "fig-one" else "[]")
+        front = FRONT.replace("---\n", opening, 1) if hero else FRONT
         book.write(f"book/{name}.md", front + text)
     told = book.press("build")
     assert told.returncode == 0, told.stdout + told.stderr
@@ -346,7 +400,7 @@ def shown(monkeypatch) -> list[tuple[dict, dict]]:
     def keep(data, metadata=None, raw=False):
         outputs.append((data, metadata or {}))
 
-    for module in ("press.claims", "press.figures"):
+    for module in ("press.claims", "press.figures", "press.numbers"):
         monkeypatch.setattr(f"{module}.display", keep)
     return outputs
 

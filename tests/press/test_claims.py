@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from bs4 import BeautifulSoup
 
 from press import claims, ledger, settings
 
@@ -15,6 +16,8 @@ ROW = {
     "source": "A paper, Theorem 1",
     "by": "paper",
     "statement": "A sentence.",
+    "say": "It is {measured}.",
+    "short": "a sentence",
     "relation": "=",
     "predicted": 1.0,
     "expect": "holds",
@@ -133,20 +136,22 @@ def test_close_lists_every_miss_and_starts_afresh(write_ledger, shown):
     claims.close()
 
 
-def test_a_run_that_lacks_what_a_claim_needs_says_so_and_passes(write_ledger, shown, capsys):
+def test_a_run_that_lacks_what_a_claim_needs_says_so_and_passes(write_ledger, shown):
     write_ledger(toml() + toml(id="other"))
     verdict(shown, "row", 1.0)
     claims.not_measured("other", "no images <here>")
     data, metadata = shown[-1]
     assert metadata["claim"]["verdict"] == "not measured"
     assert metadata["claim"]["reason"] == "no images <here>"
-    assert "<strong>not measured</strong> <code>other</code>" in data["text/html"]
-    assert '<dd style="margin:0">no images &lt;here&gt;</dd>' in data["text/html"]
-    assert "Measured" not in data["text/html"]
+    card = BeautifulSoup(data["text/html"], "html.parser")
+    assert card.select_one(".verdict").text == "–not measured"
+    assert card.select_one(".reason").text == "Not measured: no images <here>"
+    assert not card.select(".dot")
     claims.close()
-    told = capsys.readouterr().out
-    assert "1 of 1 claims are as the ledger expects" in told
-    assert "other is not measured: no images <here>" in told
+    told = "1 of 1 claims are as the ledger expects\nother is not measured: no images <here>"
+    data, metadata = shown[-1]
+    assert data["text/plain"].startswith(told)
+    assert metadata == {"press": "aside"}, "for the notebook alone"
 
 
 @pytest.mark.parametrize(
@@ -188,13 +193,13 @@ def test_a_cell_that_is_run_again_replaces_its_record(write_ledger, shown, monke
     claims.close()
 
 
-def test_the_box_escapes_and_the_label_stands_beside_the_verdict(write_ledger, shown):
+def test_the_card_escapes_and_has_what_is_outside_the_hypotheses(write_ledger, shown):
     write_ledger(toml(statement="a < b & c"))
     verdict(shown, "row", 1.0, outside="D <= 3")
-    data, _ = shown[-1]
-    assert "a &lt; b &amp; c" in data["text/html"]
-    assert '<dt>Outside the hypotheses</dt><dd style="margin:0">D &lt;= 3</dd>' in data["text/html"]
-    assert "<strong>holds</strong>" in data["text/html"]
+    html = shown[-1][0]["text/html"]
+    assert "a &lt; b &amp; c" in html
+    facts = BeautifulSoup(html, "html.parser").select_one("dl.facts")
+    assert facts.find("dt", string="Outside the hypotheses").find_next("dd").text == "D <= 3"
 
 
 def test_what_is_not_available_needs_no_prediction_and_cannot_be_checked(write_ledger, shown):
@@ -208,6 +213,15 @@ def test_what_is_not_available_needs_no_prediction_and_cannot_be_checked(write_l
     ("text", "told"),
     [
         (toml(statement=None), "claim 'row': field 'statement' is missing"),
+        (toml(say=None), "claim 'row': field 'say' is missing"),
+        (toml(say="No number."), "claim 'row': field 'say' is 'No number.'; allowed: a sentence with {measured}"),
+        (toml(say="${measured}$ is"), "claim 'row': field 'say' is '${measured}$ is'"),
+        (toml(say="{measured} is $x"), "claim 'row': field 'say' is '{measured} is $x'"),
+        (toml(say="{measured} of {all}"), "no slot but measured, predicted, ours, tolerance, control"),
+        (toml(short=None), "claim 'row': field 'short' is missing"),
+        (toml(short="x" * 61), "claim 'row': field 'short'"),
+        (toml(short="of $x$"), "claim 'row': field 'short' is 'of $x$'; allowed: a text of at most 60 characters"),
+        (toml(short=" "), "claim 'row': field 'short' is ' '"),
         (toml(by="me"), "claim 'row': field 'by' is 'me'; allowed: one of paper, derived"),
         (toml(relation="<"), "claim 'row': field 'relation' is '<'; allowed: one of =, ≤, ≥, in"),
         (toml(expect="maybe"), "field 'expect' is 'maybe'"),
@@ -285,21 +299,19 @@ def test_what_is_no_text_is_a_miss_that_names_the_field(write_ledger, shown, odd
     json.dumps([metadata for _, metadata in shown])
 
 
-def test_a_run_unlike_the_books_says_so(write_ledger, shown, monkeypatch, capsys, tmp_path):
+def test_a_run_unlike_the_books_says_so(write_ledger, shown, monkeypatch, tmp_path):
     for name, value in settings.ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(claims, "ROOT", tmp_path)
     claims.close()
     (tmp_path / "constraints.txt").write_text(f"numpy=={np.__version__}\nnumpy-groupies==1\nnetworkx==1\n")
     claims.close()
-    assert capsys.readouterr().out == "", "as the book"
+    assert shown == [], "as the book"
     (tmp_path / "constraints.txt").write_text("numpy==1.0\n")
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     claims.close()
-    told = (
-        f"unlike the book, so the last digits may differ: OMP_NUM_THREADS is not 1, numpy {np.__version__}, not 1.0\n"
-    )
-    assert capsys.readouterr().out == told
+    told = f"unlike the book, so the last digits may differ: OMP_NUM_THREADS is not 1, numpy {np.__version__}, not 1.0"
+    assert shown == [({"text/plain": told}, {"press": "aside"})]
 
 
 K, D = 12, np.int64(36)

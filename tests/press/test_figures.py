@@ -1,5 +1,7 @@
 """Figures and glued numbers: the same bytes, the page's colours, ids of their own, and no silent nonsense."""
 
+import base64
+import io
 import math
 import os
 import re
@@ -10,11 +12,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from bs4 import BeautifulSoup
 
-from press import figures, numbers
+from press import ROOT, figures, numbers
 
 ALT = "A line falls from the upper left to the lower right."
-PAGES = {"light": "#ffffff", "dark": "#14181e"}
+TOKENS = (ROOT / "lib/press/site/static/tokens.css").read_text(encoding="utf-8")
 
 
 def draw(end: float = 1.0) -> plt.Figure:
@@ -74,9 +77,13 @@ def nothing(ax, how: str) -> None:
             ax.imshow(bad)
         case "masked":
             ax.pcolormesh(np.ma.masked_all((2, 2)))
+        case "band":
+            ax.fill_between([0, 1], [math.nan, math.nan])
+        case "nothing":
+            pass
 
 
-@pytest.mark.parametrize("how", ["lines", "dots", "heat", "image", "masked"])
+@pytest.mark.parametrize("how", ["lines", "dots", "heat", "image", "masked", "band", "nothing"])
 @pytest.mark.filterwarnings("ignore")
 def test_a_panel_of_nothing_finite_is_refused(shown, how):
     fig, (left, right) = plt.subplots(ncols=2)
@@ -142,11 +149,22 @@ def luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
-@pytest.mark.parametrize("colour", figures.COLOURS)
-def test_palette_reads_on_both_pages(colour, page):
-    dark, light = sorted([luminance(colour), luminance(page)])
-    assert (light + 0.05) / (dark + 0.05) >= 3
+def token(name: str) -> list[str]:
+    """A colour of the pages, on the light one and on the dark one."""
+    value = re.search(rf"--{name}: ([^;]+);", TOKENS)[1]
+    if other := re.fullmatch(r"var\(--(.+)\)", value):
+        return token(other[1])
+    found = re.fullmatch(r"light-dark\((#\w+), (#\w+)\)", value)
+    return [colour if len(colour) == 7 else "#" + "".join(2 * c for c in colour[1:]) for colour in found.groups()]
+
+
+@pytest.mark.parametrize("number", range(1, 1 + len(figures.COLOURS)))
+def test_palette_reads_on_both_pages(number):
+    series = token(f"series-{number}")
+    assert series[0] == figures.COLOURS[number - 1].lower(), "where there is no style sheet"
+    for colour, page in zip(series, token("bg"), strict=True):
+        dark, light = sorted([luminance(colour), luminance(page)])
+        assert (light + 0.05) / (dark + 0.05) >= 4.5
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, np.float64("nan"), None, True, [1.0], np.ones(2), torch.ones(2)])
@@ -155,13 +173,13 @@ def test_glue_refuses_what_is_no_finite_number_by_name(value):
         numbers.glue(slope=value)
 
 
-def test_glue_keeps_plain_numbers_and_prints_them(monkeypatch, capsys):
+def test_glue_keeps_plain_numbers_and_says_them_in_the_notebook(monkeypatch, shown):
     glued = {}
     monkeypatch.setattr("myst_nb.glue", lambda name, value, display: glued.update({name: value}))
     numbers.glue(slope=np.float32(0.5), steps=np.int64(12000), name="ReLU")
     assert glued == {"slope": 0.5, "steps": 12000, "name": "ReLU"}
     assert [type(value) for value in glued.values()] == [float, int, str]
-    assert capsys.readouterr().out == "slope = 0.5\nsteps = 12,000\nname = ReLU\n"
+    assert shown == [({"text/plain": "slope = 0.5\nsteps = 12,000\nname = ReLU"}, {"press": "aside"})]
 
 
 def test_a_heat_map_is_dark_at_zero_and_square():
@@ -198,3 +216,86 @@ def test_the_record_of_a_bench_is_read_as_it_was_written(monkeypatch, tmp_path):
     (tmp_path / numbers.BENCH).write_text('{"steps": [{"D": 36, "seconds": 4e-06}]}\n', encoding="utf-8")
     monkeypatch.setattr(numbers, "ROOT", tmp_path)
     assert numbers.bench() == {"steps": [{"D": 36, "seconds": 4e-06}]}
+
+
+# --- both drawings -----------------------------------------------------------------------------------------
+
+
+def drawings(shown, fig, alt: str = ALT) -> list:
+    found = BeautifulSoup(shown_svg(shown, fig, alt), "html.parser").select("div.drawings > svg")
+    assert len(found) == 2
+    return found
+
+
+def letters(svg, width: float) -> list[float]:
+    """The sizes of a drawing's letters in px, where it has so much room."""
+    box = float(svg["viewbox"].split()[2])
+    scale = min(width, box * 4 / 3) / box
+    sizes = [re.search(r"font-size: ([\d.]+)px", str(text)) for text in svg.select("text")]
+    assert len(sizes) > 4, "text stays text"
+    return [scale * float(size[1]) for size in sizes]
+
+
+def test_letters_are_large_enough_on_a_page_and_on_a_phone(shown):
+    page, phone = drawings(shown, draw())
+    assert min(letters(page, 641)) >= 10
+    assert min(letters(phone, 358)) >= 10
+
+
+def test_one_drawing_is_seen_without_a_style_sheet_and_both_have_the_words(shown):
+    page, phone = drawings(shown, draw())
+    assert "display:none" not in page["style"]
+    assert "display:none" in phone["style"]
+    assert page["aria-label"] == phone["aria-label"] == ALT
+    assert "font-family" not in str(page), "the letters are the page's"
+    for svg in (page, phone):
+        assert "var(--series-1, #0b66b0)" in str(svg)
+        assert {"steps", "loss"} <= {text.text.strip() for text in svg.select("text")}
+
+
+def test_on_a_phone_curves_stand_below_each_other_and_maps_are_square():
+    fig, curve = figures.beside({"one": np.eye(2), "two": np.eye(3)})
+    curve.plot(np.arange(9), np.arange(9))
+    figures.narrow(fig)
+    fig.canvas.draw()
+    maps = [ax for ax in fig.axes if ax is not curve]
+    width, height = fig.get_size_inches()
+    assert width == pytest.approx(figures.NARROW)
+    for ax in maps:
+        box = ax.get_position()
+        assert box.y1 < curve.get_position().y0, "below the curve"
+        assert box.width * width == pytest.approx(box.height * height, rel=0.01)
+    assert maps[0].get_position().x1 < maps[1].get_position().x0, "side by side"
+    assert maps[0].get_position().y0 == pytest.approx(maps[1].get_position().y0)
+    assert curve.get_position().width > 0.7
+    plt.close(fig)
+
+
+def test_neighbours_that_shared_an_axis_have_their_own_on_a_phone():
+    fig, (left, right) = plt.subplots(ncols=2, sharey=True)
+    left.plot([0, 1], [0, 1])
+    right.plot([0, 1], [1, 0])
+    left.set_ylabel("loss")
+    figures.narrow(fig)
+    fig.canvas.draw()
+    assert right.get_position().y1 < left.get_position().y0
+    assert right.get_ylabel() == "loss"
+    assert [label.get_visible() for label in right.get_yticklabels()] == [True] * len(right.get_yticklabels())
+    plt.close(fig)
+
+
+def test_a_film_shows_its_last_frame_and_its_words(shown):
+    figures.film({"<0>": np.zeros((2, 2)), "1 step": np.ones((2, 2))}, alt="A dark <square> becomes a bright one.")
+    data, _ = shown[-1]
+    assert data["text/plain"] == "Figure: A dark <square> becomes a bright one."
+    film = BeautifulSoup(data["text/html"], "html.parser").select_one("div.film")
+    first, last = film.select("img")
+    assert [image.has_attr("hidden") for image in (first, last)] == [True, False]
+    assert first["data-label"] == "<0>"
+    assert last["alt"] == "A dark <square> becomes a bright one. Here: 1 step."
+    assert film.select_one(".controls").has_attr("hidden"), "until a script is there to work them"
+    pixels = [plt.imread(io.BytesIO(base64.b64decode(image["src"].partition(",")[2]))) for image in (first, last)]
+    np.testing.assert_allclose(pixels[0][0, 0, :3], figures.LIT(0.0)[:3], atol=0.01)
+    np.testing.assert_allclose(pixels[1][0, 0, :3], figures.LIT(1.0)[:3], atol=0.01)
+    with pytest.raises(ValueError, match="alt="):
+        figures.film({"0": [[1.0]]}, alt="a film")

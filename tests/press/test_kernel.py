@@ -102,7 +102,7 @@ def test_a_chapter_whose_kernel_died_is_told_and_not_kept(book):
     book.change("book/paper/two.md", CELL, "import os; os._exit(137)")
     run = book.press("run", "two")
     assert run.returncode == 1
-    told = "book/paper/two.md: cell [1] at line 17: the kernel died: it ended with status 137: memory may have run out"
+    told = "book/paper/two.md: cell [1] at line 25: the kernel died: it ended with status 137: memory may have run out"
     assert told in run.stdout, run.stdout
     assert "Traceback" not in run.stderr
     assert book.executed()["paper/two"] == before
@@ -157,6 +157,26 @@ def test_without_a_home_and_from_anywhere(book, tmp_path):
     book.change("book/paper/two.md", CELL, "import json; sum(range(10))")
     told = book.python("-m", "press", "run", "two", cwd=tmp_path)
     assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_what_makes_the_pages_goes_with_press(book, wait_for):
+    """And a long line of a chapter is on its page in seconds: its streams are not merged once more."""
+    book.change("book/paper/two.md", CELL, "print('x' * 900_000)")
+    began = time.monotonic()
+    assert "done" in book.press("run", "two").stdout
+    running = book.start("build")
+
+    def maker():
+        below = psutil.Process(running.pid).children(recursive=True)
+        return [process for process in below if "press.site.make" in " ".join(process.cmdline())]
+
+    wait_for(maker)
+    made = maker()
+    os.kill(running.pid, signal.SIGKILL)
+    running.communicate(timeout=20)
+    wait_for(lambda: not any(alive(process) for process in made), 10)
+    assert book.press("build").returncode == 0
+    assert time.monotonic() - began < 90
 
 
 def test_the_kernel_goes_with_press_however_busy(book, wait_for):

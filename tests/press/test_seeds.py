@@ -89,7 +89,7 @@ def test_a_miss_is_a_result_and_a_crash_is_none(drawn):
     assert "paper/one 3 0 of 2 at every seed" in words(told)
     assert "slope 1 of 3 1: measured outside; 2: error" in words(told)
     assert "power 1 of 2 2: error" in words(told)
-    assert "book/paper/one.md seed=2: cell [4] at line 30: ZeroDivisionError: division by zero" in told.stdout
+    assert "book/paper/one.md seed=2: cell [4] at line 38: ZeroDivisionError: division by zero" in told.stdout
     assert "the notebook as far as it ran: _build/seeds/paper/one/2.ipynb" in told.stdout
     assert "seed=1:" not in told.stdout
     assert not (book.root / RECORD).exists(), "one seed has no result"
@@ -101,7 +101,7 @@ def test_a_miss_is_a_result_and_a_crash_is_none(drawn):
     assert "running paper/one seed=2\n" in told.stdout
     assert "paper/one 3 1 of 2 at every seed slope 2 of 3 1: measured outside" in words(told)
     assert record(book)["paper/one"]["claims"] == {
-        "slope": {"held": 2, "of": 3, "missed": [1]},
+        "slope": {"held": 2, "of": 3, "missed": [1], "values": [-2.0, -1.0]},
         "power": {"held": 2, "of": 2},
     }
 
@@ -122,6 +122,14 @@ def test_a_kill_loses_nothing_that_was_done(drawn, wait_for):
     assert told.returncode == 0, told.stdout + told.stderr
     assert "1 runs to make; 1 are kept" in told.stdout
     assert record(book)["paper/one"]["claims"]["slope"] == SLOPE
+
+
+def test_what_is_no_record_is_told_before_any_run(drawn):
+    for text in ("[]", '{"paper/one": {"claims": {"slope": {}}}}'):
+        drawn.write(RECORD, text)
+        run = drawn.press("build", "--dry-run")
+        assert run.returncode == 1
+        assert run.stderr.startswith(f"press: {RECORD}: is no record of seeds: ")
 
 
 @pytest.mark.parametrize(
@@ -183,11 +191,13 @@ def test_each_state_of_the_data_has_its_entry(monkeypatch):
         "command": "a",
         "date": "b",
         "machine": "c",
-        "claims": {"x": {"held": 1, "of": 2}, "y": {"held": 0, "of": 0}},
+        "claims": {"x": {"held": 1, "of": 2, "values": [0.5, 0.6]}, "y": {"held": 0, "of": 0}},
     }
     entries = {chapter.name: made | {"sources": sources(chapter)}}
     monkeypatch.setattr(seeds, "read", lambda: entries)
-    assert seeds.recorded(chapter) == {"x": ("1 of 2 seeds", "a, b, c")}, "of y nothing was measured"
+    assert seeds.recorded(chapter) == {"x": ("1 of 2 seeds", "a, b, c", [0.5, 0.6])}, "of y nothing was measured"
+    entries[chapter.name]["sources"] = "of an earlier state"
+    assert seeds.recorded(chapter)["x"][2] == [], "what was measured then is not shown"
     monkeypatch.setattr(seeds, "data", lambda chapter: {"images": "1"})
     assert seeds.recorded(chapter) == {}
     one = seeds.title(chapter)
@@ -197,7 +207,8 @@ def test_each_state_of_the_data_has_its_entry(monkeypatch):
 
 def test_pages_show_the_record_while_it_is_of_the_chapter_as_it_is(book):
     entry = {"command": "press seeds", "date": "2026-01-02", "machine": "<one> machine", "n": 20, "versions": {}}
-    entry |= {"sources": keys(book)["paper/one"], "claims": {"slope": {"held": 19, "of": 20, "missed": [3]}}}
+    slope = {"held": 19, "of": 20, "missed": [3], "values": [-1.001, -1.0, 7.0]}
+    entry |= {"sources": keys(book)["paper/one"], "claims": {"slope": slope}}
     book.write(RECORD, json.dumps({"paper/one": entry}))
     book.change(ONE, "rate = 1.0", "rate = 1.0  # one a step")
     told = book.press("build")
@@ -207,6 +218,7 @@ def test_pages_show_the_record_while_it_is_of_the_chapter_as_it_is(book):
         said = book.page(page).find(id=id).select_one(".seeds")
         assert (said.text, said["title"]) == ("19 of 20 seeds", "press seeds, 2026-01-02, <one> machine")
         assert len(book.page(page).select(".seeds")) == 1
+        assert len(book.page(page).find(id=id).select(".line .seed")) == 2, "the third lies outside the line"
     assert "19 of 20 seeds" in book.site()["_sources/book/paper/one.ipynb"].decode()
 
     book.change(ONE, "rate = 1.0", "rate = 1.001")

@@ -29,7 +29,7 @@ def test_the_footer_says_what_was_run(built):
     assert not built.page("scoreboard").select("p.executed")
 
 
-def test_the_notebook_to_download_is_what_was_run(built):
+def test_the_notebook_to_download_is_what_was_run_asides_too(built):
     ran = json.loads(built.executed()["paper/one"])
     offered = json.loads(built.site()["_sources/book/paper/one.ipynb"])
     assert [cell.get("outputs") for cell in ran["cells"]] == [cell.get("outputs") for cell in offered["cells"]]
@@ -41,7 +41,9 @@ def test_the_notebook_to_download_is_what_was_run(built):
 def test_a_figure_says_where_it_comes_from(built):
     two = json.loads(built.executed()["paper/two"])
     caption = built.page("paper/two").select_one("figure#fig-two figcaption")
-    assert caption.select_one(".provenance").text == f"paper/two, cell 4, {two['metadata']['press']['hash']}"
+    source = caption.select_one("details.source")
+    assert not source.has_attr("open")
+    assert source.p.text == f"paper/two, cell 4, run {two['metadata']['press']['hash']}"
     assert "A line falls to the slope -1.000." in caption.text, "a claim in a caption"
 
 
@@ -91,7 +93,7 @@ def test_prose_words_of_the_ledger_and_looks_reach_the_pages_without_a_run(book)
     book.change("book/paper/one.md", "The first chapter has", "Now the first chapter has")
     book.change("book/paper/one.md", "rate = 1.0", "rate = 1.0  # one a step")
     book.change("book/claims.toml", "The loss falls as 1/T.", "The loss falls as <1/T>.")
-    book.change("lib/press/site/templates/facts.html", "<dt>", "<dt class='new'>")
+    book.change("lib/press/site/templates/facts.html", "<dt ", "<dt class='new' ")
     book.change("book/paper/two.md", "A line falls", "It falls")
     told = book.press("build")
     assert told.returncode == 0, told.stdout + told.stderr
@@ -122,42 +124,57 @@ def test_another_repository_is_another_site(book):
 
 # --- claims ----------------------------------------------------------------------------------------------
 
-ROW = Claim("an-id", "Theorem 1", "paper", "It falls.", "differs", "in", (0.25, 0.5), 2.0)
+SAY = "It falls <fast> as {measured}."
+ROW = Claim("an-id", "Theorem 1", "paper", "It falls.", SAY, "it falls", "differs", "in", (0.25, 0.5), 2.0)
 RUN = Record("an-id", 3, "differs", 2.01, 0.1, "a bound", ("broken <b>hypothesis", 4.0), "D <= 3")
-UNMEASURED = Claim("an-id", "Theorem 1", "paper", "It falls.", "not measured", reason="no images")
+UNMEASURED = Claim("an-id", "Theorem 1", "paper", "It <falls>.", SAY, "it falls", "not measured", reason="no <images>")
 FACTS = {
-    "Predicted": "in [0.25, 0.5]",
-    "Ours": "= 2",
-    "Measured": "2.01",
     "Tolerance": "0.1: a bound",
-    "Control": "4: broken <b>hypothesis",
+    "Control ✕": "broken <b>hypothesis: 4",
     "Outside the hypotheses": "D <= 3",
+    "In words": "It falls.",
+    "Source": "Theorem 1",
 }
 
 
 def test_every_fact_of_a_record_is_put_in_words():
     assert cards.facts(ROW, RUN) == FACTS
-    assert cards.facts(UNMEASURED, None) == {"Not measured, because": "no images"}
     unrun = Record("an-id", verdict="not measured", reason="no time")
-    assert cards.facts(ROW, unrun) == {
-        "Predicted": "in [0.25, 0.5]",
-        "Ours": "= 2",
-        "Not measured, because": "no time",
-    }
+    for told in (cards.facts(UNMEASURED, None) | {"In words": "It falls."}, cards.facts(ROW, unrun)):
+        assert told == {"In words": "It falls.", "Source": "Theorem 1"}
     assert cards.facts(None, Record("no-id", problems=["is not in the ledger"])) == {}
 
 
-@pytest.mark.parametrize("verdict", cards.COLOURS)
+def said(dl) -> dict[str, str]:
+    """A list of terms: what stands under each."""
+    return {term.text: term.find_next_sibling("dd").text for term in dl.select("dt")}
+
+
+@pytest.mark.parametrize("verdict", cards.MARKS)
 def test_a_card_shows_all_of_it_and_escapes(verdict):
     record = Record(**vars(RUN) | {"verdict": verdict, "problems": ["a <b> c"]})
     card = BeautifulSoup(cards.html(ROW, record), "html.parser").select_one("div.claim#claim-an-id")
-    assert cards.COLOURS[verdict] in card["style"]
-    assert {row.dt.text: row.dd.text for row in card.select("dl.facts > div")} == FACTS
+    assert verdict.replace(" ", "-") in card["class"]
+    assert card.select_one(".verdict").text == cards.MARKS[verdict] + verdict
+    assert said(card.select_one("dl.facts")) == FACTS | {"Name": "an-id"}
+    assert card.select_one(".say").text == "It falls <fast> as 2.01."
+    assert card.select_one(".line")["aria-label"] in cards.plain(ROW, record)
     for told in (verdict, "an-id", "It falls.", "a <b> c"):
         assert told in card.text
         assert told in cards.plain(ROW, record)
     for label, fact in FACTS.items():
-        assert f"{label}: {fact}" in cards.plain(ROW, record)
+        assert label == "In words" or f"{label}: {fact}" in cards.plain(ROW, record)
+
+
+def test_a_card_that_is_not_measured_has_its_reason_in_sight():
+    record = Record("an-id", verdict="not measured", reason="no <time>")
+    for given, reason in ((record, "no <time>"), (None, "no <images>")):
+        card = BeautifulSoup(cards.html(UNMEASURED, given), "html.parser")
+        assert card.select_one(".say").text == "It <falls>."
+        assert card.select_one(".reason").text == f"Not measured: {reason}"
+        assert not card.select_one("details").select(".reason")
+        assert f"not measured, because {reason}" in cards.plain(UNMEASURED, given)
+        assert not card.select("falls, time, images"), "markup in a text"
 
 
 def test_verdicts_are_counted_in_one_order():
@@ -169,43 +186,37 @@ def test_scoreboard_lists_every_claim_with_all_its_facts_and_links_to_its_place(
     board = built.page("scoreboard")
     assert board.select_one("p.totals").text == "3 claims: 1 holds · 1 differs · 1 not measured"
     rows = {li["id"]: li for li in board.select("ul.scoreboard > li")}
-    facts = {id: {row.dt.text: row.dd.text for row in li.select("dl > div")} for id, li in rows.items()}
-    assert facts == {
+    assert {id: said(li.dl) for id, li in rows.items()} == {
         "slope": {
-            "Source": "Theorem 1, the slope",
-            "By": "the paper",
-            "Predicted": "= -1",
-            "Measured": "-1",
             "Tolerance": "0.01: exact here",
-            "Control": "-0.5: half the rate",
+            "Control ✕": "half the rate: −0.5",
+            "In words": "The loss falls as 1/T.",
+            "Source": "Theorem 1, the slope",
+            "Name": "slope",
         },
         "power": {
-            "Source": "derived in paper/one; Theorem 1",
-            "By": "the paper",
-            "Predicted": "= 4",
-            "Ours": "= 2",
-            "Measured": "2",
             "Tolerance": "0.01: exact here",
-            "Control": "4: the paper's power",
+            "Control ✕": "the paper's power: 4",
+            "In words": "The loss grows as the fourth power.",
+            "Source": "derived in paper/one; Theorem 1",
+            "Name": "power",
         },
-        "unmeasured": {
-            "Source": "Figure 1",
-            "By": "derived here",
-            "Predicted": "≥ 0.9",
-            "Not measured, because": "images not at hand",
-        },
+        "unmeasured": {"In words": "It holds on images too.", "Source": "Figure 1", "Name": "unmeasured"},
     }
-    assert {id: li.strong.text for id, li in rows.items()} == {
-        "slope": "holds",
-        "power": "differs",
-        "unmeasured": "not measured",
+    assert {id: (li.select_one(".verdict").text, li.select_one(".by").text) for id, li in rows.items()} == {
+        "slope": ("✓holds", "the paper's claim"),
+        "power": ("≠differs", "the paper's claim"),
+        "unmeasured": ("–not measured", "derived here"),
     }
-    assert "The loss grows as the fourth power." in rows["power"].text
-    assert cards.COLOURS["differs"] in rows["power"]["style"]
+    assert {id: li.select_one(".line")["aria-label"] for id, li in rows.items()} == {
+        "slope": "Predicted −1, tolerance 0.01; measured −1; the control measures −0.5.",
+        "power": "Predicted 4, by us 2, tolerance 0.01; measured 2; the control measures 4.",
+        "unmeasured": "Predicted at least 0.9; not measured.",
+    }
+    assert "Not measured: images not at hand" in rows["unmeasured"].text
     for claim in ("slope", "power"):
         place = rows[claim].select_one("a.place")
         assert (place["href"], place.text) == (f"paper/one.html#claim-{claim}", "checked in paper/one")
-        assert rows[claim].select_one(f"a[href='#{claim}']")
         assert built.page("paper/one").select_one(f"div.claim#claim-{claim}")
     assert not rows["unmeasured"].select("a.place")
 
@@ -273,9 +284,9 @@ def test_a_claim_that_a_run_cannot_measure_says_why_on_page_and_scoreboard(book)
     board = book.page("scoreboard")
     assert "1 holds · 2 not measured" in board.select_one("p.totals").text
     row = board.find("li", id="power")
-    assert "Not measured, because" in row.text
-    assert "no images" in row.text
-    assert "Control" not in row.text
+    assert "Not measured: no images" in row.text
+    assert not row.select(".cross, .dot")
+    assert "Control ✕" not in row.text
     assert row.select_one("a.place")["href"] == "paper/one.html#claim-power"
     assert "no images" in book.page("paper/one").select_one("#claim-power").text
 

@@ -260,6 +260,32 @@ def test_which_cells_import_the_library(source, does):
     assert staleness.imports(source, "bilinear") is does
 
 
+def test_a_module_beside_the_library_counts_for_the_chapters_that_import_it_and_what_it_imports(book):
+    book.write("lib/helper.py", "import deeper\n\nx = deeper.y\n")
+    book.write("lib/deeper.py", "import bilinear\n\ny = 1\n")
+    book.change("book/paper/one.md", "from press.numbers import glue", "from press.numbers import glue\nimport helper")
+    before = {name: now for name, (now, _) in book.hashes().items()}
+    for file, old, new in (
+        ("lib/deeper.py", "y = 1", "y = 2"),
+        ("lib/helper.py", "x = deeper.y", "x = 2 * deeper.y"),
+        ("lib/bilinear/activations.py", "IDENTITY = ", "x = 1\nIDENTITY = "),
+    ):
+        book.change(file, old, new)
+        now = {name: now for name, (now, _) in book.hashes().items()}
+        assert now["paper/one"] != before["paper/one"], file
+        assert now["index"] == before["index"]
+        before = now
+
+
+@pytest.mark.parametrize("body", ["raise KeyError('x')", "return {1, 2}"])
+def test_a_function_that_gives_no_checksums_is_told_by_chapter(book, body):
+    book.write("lib/data.py", f"def sums():\n    {body}\n")
+    book.change("book/paper/two.md", "jupytext:", "data: data:sums\njupytext:")
+    told = book.press("build", "--dry-run")
+    assert told.returncode == 1
+    assert told.stderr.startswith("press: book/paper/two.md: data: data:sums gives no checksums: ")
+
+
 def test_a_book_without_a_library_is_one(book):
     text = (book.root / "pyproject.toml").read_text()
     book.write("pyproject.toml", "[project]\nname = 'book'\n")

@@ -21,6 +21,7 @@ def page(tmp_path, monkeypatch):
     """Write a page of a book in a temporary folder, and read it."""
     monkeypatch.setattr(chapters, "ROOT", tmp_path)
     chapters.find.cache_clear()
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: book/page\n")  # the first page needs no opening
 
     def write(text: str, name: str = "page", **options):
         file = tmp_path / "book" / f"{name}.md"
@@ -124,5 +125,5 @@ def test_what_editors_leave_behind_is_no_chapter(page, tmp_path):
 
 def test_a_figure_without_a_caption_is_told_before_anything_runs(page):
     cell = "\n```{code-cell} python3\n---\nmystnb:\n  figure: {name: fig-a%s}\n---\nz = 1\n```\n"
-    mute, said = page(FRONT + cell % ""), page(FRONT + cell % ", caption: A line", name="other")
+    mute, said = page(FRONT + cell % ""), page(FRONT + cell % ", caption: A line")
     assert faults.call_faults([mute, said]) == ["book/page.md:14: the figure fig-a has no caption"]

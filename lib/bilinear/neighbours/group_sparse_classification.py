@@ -104,6 +104,7 @@ def slopes(B_star, flip: float = 0.0) -> Callable:
     0.0
     """
     _, B_star, flip = _problem(B_star, B_star, flip)
+    B_star = B_star.clone()  # what a caller does to his changes nothing
 
     def of(B):
         B = checks.array("B", B, tuple(B_star.shape), like=B_star).detach()
@@ -142,8 +143,9 @@ def error_rate(B, B_star) -> float:
     """
     B_star = checks.array("B_star", B_star, ("d", "D")).detach()
     B = checks.array("B", B, tuple(B_star.shape), like=B_star).detach()
-    if not (B.norm() > 0 and B_star.norm() > 0):
+    if not (B.any() and B_star.any()):
         raise ValueError("B and B_star must not be zero")
+    B, B_star = B / B.abs().max(), B_star / B_star.abs().max()  # squares may underflow
     B, B_star = B / B.norm(), B_star / B_star.norm()
     return float(2 * torch.atan2((B - B_star).norm(), (B + B_star).norm()) / math.pi)
 
@@ -351,7 +353,13 @@ class ClassifierScalars:
         begin = math.log(max(map_steps, 1))
         state = (start.C1[-1], start.gap[-1])
         found = solve_ivp(
-            flow, (begin, max(logs[-1], begin + 1e-9)), state, method="LSODA", t_eval=logs, rtol=1e-10, atol=1e-12
+            checks.bounded(flow),
+            (begin, max(logs[-1], begin + 1e-9)),
+            state,
+            method="LSODA",
+            t_eval=logs,
+            rtol=1e-10,
+            atol=1e-12,
         )
         if not found.success:
             raise FloatingPointError(f"the flow could not be solved: {found.message}")
@@ -430,7 +438,10 @@ def layer(X: Tensor, v: Tensor, W: Tensor, P: Tensor) -> tuple[Tensor, Tensor]:
     Z = torch.cat([X, P.expand(len(X), *P.shape)], dim=1)  # n × (d+D) × D
     keys = (Z.mT.reshape(-1, len(W)) @ W).reshape(len(X), -1, len(W))  # z_kᵀW, one matrix product for the whole batch
     S = torch.softmax(keys @ Z, dim=1)
-    return (Z.mT @ v * S.sum(2)).sum(1), S
+    f = (Z.mT @ v * S.sum(2)).sum(1)
+    if not f.isfinite().all():
+        raise FloatingPointError("X, v and W are too large together: the scores or the outputs are no numbers")
+    return f, S
 
 
 def train_layer(

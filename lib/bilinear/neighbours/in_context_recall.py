@@ -326,9 +326,9 @@ def margin_dynamics(shares, N: int, eta: float, steps: int, norm: str = "joint")
         raise ValueError(f"norm must be one of {', '.join(lengths)}, got {norm!r}")
     found = np.zeros((steps + 1, len(shares)))
     for t in range(steps):
-        slope = shares / (1 + np.exp(found[t]) / (N - 1))
-        if norm != "none" and (largest := slope.max()) > 0:
-            slope = slope / largest  # so that the squares of tiny slopes do not underflow
+        with np.errstate(divide="ignore"):  # a share of zero
+            logs = np.log(shares) - np.logaddexp(0, found[t] - math.log(N - 1))
+        slope = np.exp(logs if norm == "none" else logs - logs.max())  # the squares of tiny slopes do not underflow
         found[t + 1] = found[t] + eta * slope / lengths[norm](slope)
     return found
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -182,7 +182,7 @@ class Certificate:
         """Whether the rank is ψ, so that p is determined."""
         return self.rank == len(self.eigenvalues)
 
-    @cached_property
+    @property
     def null_space(self) -> Tensor:
         """ψ × (ψ − rank), orthonormal: directions of each row of p that no input sees."""
         return torch.linalg.qr(self.row_space, mode="complete").Q[:, self.rank :]
@@ -254,9 +254,9 @@ def certify_moment(moment: Tensor) -> Certificate:
 
 def _moment(moment: Tensor) -> Tensor:
     """A second moment, refused unless it is symmetric and has no eigenvalue below zero, to rounding."""
-    error, size = (moment - moment.T).abs().max().item(), moment.abs().max().item()
-    least = torch.linalg.eigvalsh(moment)[0].item()
-    if 1e3 * len(moment) * torch.finfo(moment.dtype).eps * size < max(error, -least):
+    error, size = (moment - moment.mT).abs().max().item(), moment.abs().max().item()
+    least = torch.linalg.eigvalsh(moment)[..., 0].min().item()
+    if 1e3 * moment.shape[-1] * torch.finfo(moment.dtype).eps * size < max(error, -least):
         raise ValueError(
             f"moment must be symmetric, with no eigenvalue below 0: the largest entry of |moment − momentᵀ| is "
             f"{error:.2g}, the least eigenvalue {least:.2g}"
@@ -329,6 +329,7 @@ def slopes(p: Tensor, moment: Tensor) -> Callable:
         raise ValueError(f"p must have ψ = {d * d * (d + 1) // 2} columns for d = {d}, got {psi}")
     if tuple(moment.shape) not in ((psi, psi), (*p.shape[:-2], psi, psi)):
         raise ValueError(f"moment must have shape {psi} × {psi}, got {' × '.join(map(str, moment.shape))}")
+    _moment(moment)
     U, size = unfolding(d).to(p), (*p.shape[:-2], d * d, d * d)
     W = U @ moment.to(p) @ U.mT  # the second moment of vec X: with T in place of p, a product less
     T_star = p @ (U / U.sum(0)).mT  # T_star U = p

@@ -70,23 +70,37 @@ def figure_faults(article: Tag) -> list[str]:
 def loads(html: BeautifulSoup) -> list[str]:
     """What the page would fetch from elsewhere without being asked."""
     found = []
-    for tag in html.find_all(["script", "link", "img", "iframe", "source", "video", "audio", "object"]):
-        address = tag.get("src") or tag.get("href") or tag.get("data") or ""
-        asks = tag.name != "link" or {"stylesheet", "icon", "preload"} & set(tag.get("rel", []))
-        if asks and address.startswith(("http:", "https:", "//")):
-            found.append(f"loads {address}")
+    for tag in html.find_all(True):
+        style = tag.get("style", "") + (tag.get_text() if tag.name == "style" else "")
+        asked = re.findall(r"""url\(\s*["']?([^"')]+)|@import\s+["']([^"']+)""", style)
+        addresses = [one or other for one, other in asked] + [tag.get(name, "") for name in ("src", "poster", "data")]
+        addresses += [part.split()[0] for part in tag.get("srcset", "").split(",") if part.strip()]
+        quiet = {"canonical", "next", "prev", "search", "license", "author", "alternate", "help", "index"}
+        if tag.name in ("image", "use", "feimage") or (tag.name == "link" and not set(tag.get("rel", [])) <= quiet):
+            addresses += [tag.get("href", ""), tag.get("xlink:href", "")]
+        for address in addresses:
+            if re.match(r"(https?:|ftp:|//)", as_browsers_read(address)):
+                found.append(f"loads {address}")
     return found
+
+
+def as_browsers_read(address: str) -> str:
+    """An address in small letters, without what browsers leave out of it, and with slashes for backslashes."""
+    return re.sub(r"[\x00-\x20]", "", address).replace("\\", "/").lower()
 
 
 def runs(html: BeautifulSoup) -> list[str]:
     """What a page would run that is not one of the site's own scripts: inline code, and frames of other documents."""
     found = []
     for tag in html.find_all(True):
-        script = tag.name == "script" and not tag.get("src") and re.search(r"^$|module|javascript", tag.get("type", ""))
+        script = tag.name == "script" and not tag.get("src") and not re.search(r"json$", tag.get("type", ""))
+        script = script or (
+            tag.name == "meta" and re.search(r"url=['\"]?(\w+:|//)", as_browsers_read(tag.get("content", "")))
+        )
         if script or tag.name in ("iframe", "object", "embed", "base"):
             found.append(f"a <{tag.name}> of its own: {str(tag)[:80]}")
         for name, value in tag.attrs.items():
-            told = str(value).strip().lower()
+            told = as_browsers_read(str(value))
             if name.lower().startswith("on") or re.match(r"javascript:|vbscript:|data:text", told):
                 found.append(f"a <{tag.name}> that runs {name}={str(value)[:60]}")
     return found

@@ -85,7 +85,7 @@ def sealed(path: Path) -> dict:
     try:
         found = path.stat()
         return _load(path, found.st_mtime_ns, found.st_size)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 
@@ -211,7 +211,8 @@ def checked(chapter: Chapter) -> list[tuple[int, str | None]]:
 
 def parameters(chapter: Chapter) -> dict:
     """The names that the chapter's cell tagged `parameters` assigns, and to what; `...` where that is computed."""
-    tree = ast.parse("\n".join(cell.source for cell in chapter.code if "parameters" in cell.tags))
+    source = "\n".join(cell.source for cell in chapter.code if "parameters" in cell.tags)
+    tree = ast.parse(source, filename=f"{chapter.place}, the cell of parameters")
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     found = {node.id: ... for node in names if isinstance(node.ctx, ast.Store)}
     for node in tree.body:

@@ -7,7 +7,7 @@ import shutil
 import yaml
 
 from press import ROOT, ledger
-from press.build.chapters import BUILD, Chapter, calls, checked, find, is_part_of_book, read_text, toc
+from press.build.chapters import BUILD, Cell, Chapter, calls, checked, find, is_part_of_book, parameters, read_text, toc
 
 ROOM = 50_000_000  # bytes: what a build needs of its disk at the least
 WRITTEN = ("executed", "failed", "partial", "next", "previous", "preview")
@@ -27,12 +27,9 @@ def call_faults(chapters: list[Chapter]) -> list[str]:
         for row, line in enumerate(cell.source.splitlines())
         if cell.kind == "markdown" and re.match(r"\s*:{3,}\s*\{code-cell\}", line)
     ]
-    mute = [
-        f"{chapter.place}:{cell.first}: the figure {figure['name']} has no caption"
-        for chapter in chapters
-        for cell in chapter.code
-        if "name" in (figure := cell.metadata.get("mystnb", {}).get("figure", {})) and not figure.get("caption")
-    ]
+    for chapter in chapters:
+        parameters(chapter)  # a SyntaxError says which chapter
+    mute = [fault for chapter in chapters for cell in chapter.code for fault in figure_faults(chapter, cell)]
     form = [fault for chapter in chapters for fault in (*opening_faults(chapter), *cell_faults(chapter))]
     return [*unfenced, *mute, *form] + [
         f"{chapter.place}:{line}: {name} without {needed}"
@@ -64,14 +61,13 @@ def opening_faults(chapter: Chapter) -> list[str]:
         found.append(f"{place}: asks is a question in plain words, without symbols")
     if told.get("runs") not in RUNS:
         found.append(f"{place}: runs must be one of {', '.join(map(str, RUNS))} seconds")
-    known = {other.name.rpartition("/")[2] for other in find()} | {other.name for other in find()}
+    known = [name for other in find() for name in (other.name, other.name.rpartition("/")[2])]
     needs = told.get("needs")
     if not isinstance(needs, list):
         found.append(f"{place}: needs must be a list of chapters, [] for none")
     else:
         found += [f"{place}: needs names '{name}', which is no chapter" for name in needs if name not in known]
-    figures = {cell.metadata.get("mystnb", {}).get("figure", {}).get("name") for cell in chapter.code}
-    if told.get("hero") not in figures:
+    if told.get("hero") not in [name for cell in chapter.code if (name := figure_of(cell).get("name"))]:
         found.append(f"{place}: hero names '{told.get('hero')}', which is no figure of this chapter")
     return found
 
@@ -87,6 +83,25 @@ def cell_faults(chapter: Chapter) -> list[str]:
         if "keep" in cell.metadata and (lines := len(cell.source.splitlines())) > KEPT:
             found.append(f"{place}: a kept cell has at most {KEPT} lines, and this one has {lines}")
     return found
+
+
+def figure_of(cell: Cell) -> dict:
+    """What a cell's metadata say of its figure; empty where they say none, or nothing that can be read."""
+    shown = cell.metadata.get("mystnb")
+    figure = shown.get("figure") if isinstance(shown, dict) else None
+    return figure if isinstance(figure, dict) else {}
+
+
+def figure_faults(chapter: Chapter, cell: Cell) -> list[str]:
+    """A cell whose figure has no name, or no words below it."""
+    place, shown = f"{chapter.place}:{cell.first}", cell.metadata.get("mystnb", {})
+    figure = shown.get("figure", {"name": "", "caption": ""}) if isinstance(shown, dict) else None
+    if not isinstance(figure, dict):
+        return [f"{place}: mystnb needs `figure:` with a name and a caption below it, got {shown!r:.60}"]
+    if "figure" not in shown:
+        return []
+    lost = [part for part in ("name", "caption") if not (isinstance(figure.get(part), str) and figure[part].strip())]
+    return [f"{place}: the figure {figure.get('name') or ''} has no {part}".replace("  ", " ") for part in lost]
 
 
 def ledger_faults(chapters: list[Chapter], whole: bool = True) -> list[str]:
@@ -110,6 +125,7 @@ def ledger_faults(chapters: list[Chapter], whole: bool = True) -> list[str]:
     for claim in rows.keys() - seen.keys():
         if rows[claim].expect != "not measured":
             faults.append(f"{ledger.LEDGER}: claim '{claim}' is checked by no chapter")
+    ledger.floors()  # what is wrong with them is told now
     pages = {page.removeprefix("book/") for page in toc()}
     return sorted(faults) + ledger.source_faults({f"derived in {chapter.name}" for chapter in find()}, pages)
 

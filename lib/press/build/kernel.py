@@ -115,7 +115,7 @@ def execute(notebook: NotebookNode, room: Path, lines: dict[str, int], variables
     cell = process = None
     try:
         with (room / "stderr").open("wb") as stderr:  # notes about its sockets, and why it did not start
-            client.start_new_kernel(cwd=str(room), env=variables, stderr=stderr, preexec_fn=_end_with_maker)
+            client.start_new_kernel(cwd=str(room), env=variables, stderr=stderr, preexec_fn=end_with_maker)
         process = manager.provisioner.process
         client.start_new_kernel_client()
         for index, cell in enumerate(notebook.cells):
@@ -165,8 +165,8 @@ def _refuse_exit(cell, cell_index, execute_reply) -> None:
         raise Ended("exit() ends the kernel: the cells after it would not run")
 
 
-def _end_with_maker() -> None:
-    """On Linux the kernel is killed with the process that made it, whatever it is busy with."""
+def end_with_maker() -> None:
+    """In a process before it starts: on Linux it is killed with the one that made it, whatever it is busy with."""
     if PRCTL:
         PRCTL(1, signal.SIGKILL)
 

@@ -18,7 +18,7 @@ from press.build import audit
 from press.build.chapters import BUILD, Chapter, digest, find, is_part_of_book
 from press.build.execute import chosen, jobs, lock, refuse, run, tell
 from press.build.faults import book_faults, call_faults, ledger_faults, notation_faults, site_faults
-from press.build.seeds import recorded
+from press.build.seeds import read, recorded
 from press.build.staleness import is_current, reasons
 from press.claims import Record
 from press.site import cards
@@ -30,6 +30,7 @@ KEPT = "_build/html is still the last good book"
 
 def build() -> None:
     """Execute what is stale and publish the book; a SystemExit says why where the last good book stays."""
+    read()
     refuse(book_faults() + call_faults(find()) + ledger_faults(find()) + notation_faults())
     if not all(map(is_current, find())) or site_reasons():
         refuse(site_faults())
@@ -58,6 +59,7 @@ def slow() -> list[str]:
 
 def dry_run() -> None:
     """Say what a build would do, and why; do nothing."""
+    read()
     refuse(book_faults() + call_faults(find()) + ledger_faults(find()) + notation_faults() + site_faults())
     stale = {chapter.name: why for chapter in find() if (why := reasons(chapter))}
     for name, why in stale.items():
@@ -121,7 +123,7 @@ def published(chapter: Chapter) -> nbformat.NotebookNode:
                     record = Record(**output.metadata.claim)
                     shown = claims.get(record.id), record, seeds.get(record.id)
                     output.data |= {"text/html": cards.html(*shown), "text/plain": cards.plain(*shown)}
-    notebook.metadata["source_map"] = [cell.first - 1 for cell in chapter.cells]  # Sphinx tells these lines
+    notebook.metadata["source_map"] = [cell.first - 2 for cell in chapter.cells]  # Sphinx tells these lines
     notebook.metadata["language_info"] = executed["metadata"].get("language_info", {})
     notebook.metadata["press"] = {name: chapter.kept()[name] for name in ("hash", "versions")}
     return notebook
@@ -148,7 +150,9 @@ def inputs() -> dict[str, str]:
 def sphinx(target: Path, *options: str) -> subprocess.CompletedProcess:
     """Make pages by Jupyter Book in `target`, and keep what it says."""
     command = [sys.executable, "-m", "press.site.make", "build", *options, "--path-output", str(target), str(ROOT)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    from press.build.kernel import end_with_maker  # takes long
+
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, preexec_fn=end_with_maker)
 
 
 def telling(told: subprocess.CompletedProcess) -> list[str]:

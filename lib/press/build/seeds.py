@@ -157,9 +157,14 @@ def read() -> dict[str, dict]:
     """The record, chapter by chapter; nothing where there is none."""
     file = ROOT / RECORD
     try:
-        return json.loads(file.read_text(encoding="utf-8-sig")) if file.exists() else {}
+        found = json.loads(file.read_text(encoding="utf-8-sig")) if file.exists() else {}
+        for entry in found.values():
+            _ = [claim[name] for claim in entry.get("claims", {}).values() for name in ("held", "of")]
     except ValueError as error:
         raise ValueError(f"{RECORD}: not valid JSON: {error}") from None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{RECORD}: is no record of seeds: {type(error).__name__}: {error}") from None
+    return found
 
 
 def write(entries: dict[str, dict]) -> None:

@@ -8,6 +8,7 @@ import ast
 import functools
 import importlib.metadata
 import io
+import json
 import pkgutil
 import platform
 import tokenize
@@ -15,7 +16,7 @@ import tomllib
 from pathlib import Path
 
 from press import ROOT, ledger, settings
-from press.build.chapters import Chapter, checked, digest, is_part_of_book
+from press.build.chapters import Chapter, checked, digest, is_part_of_book, read_text
 
 NOT_RUN = ("__main__.py", "ledger.py")  # of this package's top level; the key holds what ledger.py reads
 
@@ -46,6 +47,7 @@ def _sources(chapter: Chapter) -> dict:
         "claims": [rows[claim].judged for _, claim in checked(chapter) if claim in rows],
         "data": data(chapter),
         "library": library(chapter),
+        "beside": beside(chapter),
         "press": notebook_side(),
     }
 
@@ -98,7 +100,7 @@ def ends_in_semicolon(source: str) -> bool:
 
 def module_code(file: Path) -> str:
     """The syntax tree of a module without comments and docstrings."""
-    return _dump(ast.parse(file.read_text(encoding="utf-8-sig"), filename=str(file)), whole=True)
+    return _dump(ast.parse(read_text(file), filename=str(file)), whole=True)
 
 
 def _dump(tree: ast.Module, *, whole: bool) -> str:
@@ -119,10 +121,7 @@ def notebook_side() -> dict[str, str]:
         for file in filter(is_part_of_book, folder.glob("*.py"))
         if file.name not in NOT_RUN
     }
-    styles = {
-        file.name: file.read_text(encoding="utf-8").splitlines()
-        for file in filter(is_part_of_book, folder.glob("*.mplstyle"))
-    }
+    styles = {file.name: read_text(file).splitlines() for file in filter(is_part_of_book, folder.glob("*.mplstyle"))}
     plain = {name: [line for line in lines if line and not line.startswith("#")] for name, lines in styles.items()}
     return modules | plain
 
@@ -131,7 +130,14 @@ def notebook_side() -> dict[str, str]:
 def named_by_the_book() -> dict:
     """The table [tool.press] of pyproject.toml: `sources`, the function that gives its library's hash; `packages`."""
     file = ROOT / "pyproject.toml"
-    return tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("press", {}) if file.exists() else {}
+    try:
+        found = tomllib.loads(read_text(file)).get("tool", {}).get("press", {}) if file.exists() else {}
+        lists = [found.get(name, []) for name in ("packages", "variables")]
+        if not all(isinstance(names, list) and all(isinstance(name, str) for name in names) for names in lists):
+            raise ValueError("packages and variables are lists of names")
+    except (tomllib.TOMLDecodeError, AttributeError, ValueError) as error:
+        raise ValueError(f"pyproject.toml: [tool.press]: {error}") from None
+    return found
 
 
 def library(chapter: Chapter) -> str | None:
@@ -139,10 +145,38 @@ def library(chapter: Chapter) -> str | None:
     named = named_by_the_book().get("sources")
     if not named:
         return None
-    package = named.partition(":")[0].partition(".")[0]
-    if not any(imports(cell.source, package) for cell in chapter.code):
+    read = [*texts(chapter), *(read_text(ROOT / file) for file in beside(chapter))]
+    if not any(imports(text, package_of(named)) for text in read):
         return None
     return resolve(named, "pyproject.toml: [tool.press] sources")()
+
+
+def package_of(named: str) -> str:
+    return named.partition(":")[0].partition(".")[0]
+
+
+def texts(chapter: Chapter) -> list[str]:
+    return [cell.source for cell in chapter.code]
+
+
+def beside(chapter: Chapter) -> dict[str, str]:
+    """The code of the modules in `lib` that the chapter imports, and of those that they import.
+
+    Without this package and without the library, which have hashes of their own.
+    """
+    own = {"press", package_of(named_by_the_book().get("sources", ""))}
+    known = {}
+    for file in filter(is_part_of_book, (ROOT / "lib").rglob("*.py")):
+        known.setdefault(file.relative_to(ROOT / "lib").parts[0].removesuffix(".py"), []).append(file)
+    found, unread = {}, texts(chapter)
+    while unread:
+        text = unread.pop()
+        for name in known.keys() - own:
+            if imports(text, name):
+                own.add(name)
+                found |= {str(file.relative_to(ROOT)): module_code(file) for file in sorted(known[name])}
+                unread += map(read_text, known[name])
+    return found
 
 
 def imports(source: str, package: str) -> bool:
@@ -162,8 +196,17 @@ def data(chapter: Chapter):
 
     Such a function gives the checksums of the files that the chapter would read now.
     """
-    named = chapter.front.get("data")
-    return resolve(named, f"{chapter.place}: data")() if named else None
+    named, place = chapter.front.get("data"), f"{chapter.place}: data"
+    if not named:
+        return None
+    try:
+        found = resolve(str(named), place)()
+        json.dumps(found)
+    except (OSError, ValueError):
+        raise
+    except Exception as error:
+        raise ValueError(f"{place}: {named} gives no checksums: {type(error).__name__}: {error}") from None
+    return found
 
 
 def resolve(named: str, place: str):

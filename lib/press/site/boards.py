@@ -85,7 +85,6 @@ class Scoreboard(Board):
 
     def run(self) -> list[nodes.Node]:
         self.read()
-        self.env.get_domain("math").data["has_equations"][self.env.docname] = True  # the cards' formulas
         groups = {name: [item.name for item in items] for name, items in ledger.sections().items()}
         derived = {claim.items[0] for claim in self.claims.values()} - {i for g in groups.values() for i in g}
         order = [f"derived in {page.removeprefix('book/')}" for page in toc()]  # any other source comes after them

@@ -43,8 +43,8 @@ def of(claim: Claim | None, record, seeds: list[float] = ()) -> Line | None:
         low, high = max(left, at(low)), min(right, at(high))
         if high - low > 0.2:
             found.add("slack", low, high - low)
-    for kind, label, value in _ticks(claim, record.tolerance):
-        _point(found, kind, "up", at(value), label if kind == "edge" else f"{label} {told(value)}".strip())
+    for kind, text, value in _ticks(claim, record.tolerance):
+        _point(found, kind, "up", at(value), text)
     for value in dict.fromkeys(seeds):
         if left <= at(value) <= right:
             found.add("seed", at(value))
@@ -62,7 +62,8 @@ def _sentence(claim: Claim, record) -> str:
     said += f", by us {told(claim.ours)}" if claim.ours is not None else ""
     if not record or record.measured is None:
         return f"{said}; not measured."
-    said += f", tolerance {told(record.tolerance)}; measured {told(record.measured)}" if record.tolerance else ""
+    said += f", tolerance {told(record.tolerance)}" if record.tolerance is not None else ""
+    said += f"; measured {told(record.measured)}"
     if record.control and record.control[1] is not None:
         said += f"; the control measures {told(record.control[1])}"
     return said + "."
@@ -83,11 +84,9 @@ def _not_measured(found: Line, claim: Claim) -> Line:
     low, high = {"≤": (0, 50), "≥": (50, 100), "in": (37.5, 62.5)}.get(claim.relation, (50, 50))
     if high > low:
         found.add("band", low, high - low)
-    ends = zip((37.5, 62.5), claim.predicted, strict=True) if claim.relation == "in" else [(50, claim.predicted)]
-    for left, value in ends:
+    for left in (37.5, 62.5) if claim.relation == "in" else (50,):
         found.add("tick", left)
-        text = told(value) if claim.relation == "in" else in_words(claim.relation, value)
-        found.add(_aligned("up", left), left, text=text)
+    found.add("up", 50, text=in_words(claim.relation, claim.predicted))
     return found
 
 
@@ -158,15 +157,18 @@ def _slack(claim: Claim, tolerance: float) -> list[tuple[float, float]]:
 
 
 def _ticks(claim: Claim, tolerance: float) -> list[tuple[str, str, float]]:
-    """The predictions: (kind of tick, label, value)."""
+    """The predictions: (kind of tick, label, value); a range has two ticks and one label, so that none meet."""
     if _exact(claim, tolerance):
         return [("edge", f"allowed: up to {told(tolerance)}", claim.predicted + tolerance)]
-    label = {"≤": "at most", "≥": "at least"}.get(claim.relation, "predicted")
-    values = claim.predicted if claim.relation == "in" else [claim.predicted]
+    words, values = in_words(claim.relation, claim.predicted), [claim.predicted]
+    if claim.relation == "in":
+        values = claim.predicted
     if claim.expect == "differs":
-        printed = {"≤": "the paper: at most", "≥": "the paper: at least"}.get(claim.relation, "the paper")
-        return [("tick", "ours", claim.ours), *(("paper", printed, value) for value in values)]
-    return [("tick", "" if claim.relation == "in" else label, value) for value in values]
+        paper = [("paper", "", value) for value in values[:-1]] + [("paper", f"the paper: {words}", values[-1])]
+        return [("tick", f"ours {told(claim.ours)}", claim.ours), *paper]
+    if claim.relation == "in":
+        return [*(("tick", "", value) for value in values), ("", words, sum(values) / 2)]
+    return [("tick", f"predicted {words}" if claim.relation == "=" else words, claim.predicted)]
 
 
 def _aligned(row: str, left: float) -> str:
@@ -174,13 +176,14 @@ def _aligned(row: str, left: float) -> str:
 
 
 def _point(found: Line, kind: str, row: str, left: float, text: str) -> None:
-    """A mark with its label; one that lies outside is an arrow at that end."""
+    """A mark, where it has a kind, and its label; a mark that lies outside is an arrow at that end."""
     inside = min(max(left, 0.0), 100.0)
-    if inside == left:
-        found.add(kind, left)
-    else:
+    if inside != left:
         found.add("arrow", inside, text="◂" if left < 0 else "▸")
-    found.add(_aligned(row, inside) + f" {kind}", inside, text=text)
+    elif kind:
+        found.add(kind, left)
+    if text:
+        found.add(_aligned(row, inside) + f" {kind}".rstrip(), inside, text=text)
 
 
 def _control(found: Line, left: float, text: str) -> None:

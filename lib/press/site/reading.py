@@ -225,6 +225,18 @@ class Opening(SphinxTransform):
         here.parent[place:place] = opened
 
 
+class Formulas(SphinxTransform):
+    """Formulas within finished HTML count too: a page that has no others loads what sets them."""
+
+    default_priority = 890  # after the domains have counted, at 850, and after the opening
+
+    def apply(self, **kwargs) -> None:
+        html = [raw.astext() for raw in self.document.findall(nodes.raw)]
+        html += [line["summary"] for line in self.document.findall(Details)]
+        if any('class="math ' in text for text in html):
+            self.env.get_domain("math").data["has_equations"][self.env.docname] = True
+
+
 # --- what an author writes -------------------------------------------------------------------------------------------
 
 
@@ -291,6 +303,8 @@ class Predict(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         chapter = chapter_of(self.env.docname)
         known = glued(chapter.executed()) if chapter else {}
+        if lacking := [name for name in ("answer", "right") if name not in self.options]:
+            raise self.error(f"predict: '{lacking[0]}' is missing")
         wanted = [self.options["answer"], *(line.partition(":")[0].strip() for line in self.lines())]
         if missing := [name for name in wanted if name not in known]:
             raise self.error(f"predict: '{missing[0]}' is no number that this chapter glues")
@@ -319,7 +333,8 @@ def glued(notebook: dict) -> dict[str, float]:
     for cell in notebook.get("cells", ()):
         for output in cell.get("outputs", ()):
             if name := output.get("metadata", {}).get("scrapbook", {}).get("name"):
-                text = "".join(output["data"].get("text/plain", ""))
+                kinds = (kept for kind, kept in output["data"].items() if kind.endswith("text/plain"))
+                text = "".join(next(kinds, ""))
                 if re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", text):
                     found[name] = float(text)
     return found
@@ -329,5 +344,6 @@ def setup(app) -> None:
     app.add_node(Details, html=(visit_details, depart_details))
     app.add_transform(Cells)
     app.add_transform(Opening)
+    app.add_transform(Formulas)
     for name, directive in {"why": Why, "derivation": Derivation, "hypotheses": Hypotheses, "predict": Predict}.items():
         app.add_directive(name, directive)

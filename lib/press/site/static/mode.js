@@ -5,7 +5,8 @@
   const bar = document.querySelector(".article-header-buttons");
   if (!lines.length || !bar) return;
 
-  const address = () => decodeURIComponent(location.hash.slice(1)).split("~");
+  const read = (hash) => { try { return decodeURIComponent(hash); } catch { return hash; } };  // "#%" is no code
+  const address = () => read(location.hash.slice(1)).split("~");
   const remembered = () => { try { return localStorage.getItem(key); } catch { return null; } };
   const remember = (mode) => { try { localStorage.setItem(key, mode); } catch { /* private window */ } };
   const known = (mode) => (mode === "code" || mode === "text" ? mode : null);
