@@ -16,6 +16,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
 
 from press.site.cards import render
 
@@ -76,7 +77,7 @@ def decay(ax, lines: dict, dots: dict | None = None, laws: dict | None = None, *
     for number, law in enumerate(laws.values()):
         ax.plot(*law, **THEORY, label=None if number else next(iter(laws)))
     ax.set(xscale="log", yscale="log", **labels)
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4)  # above: it hides no curve
+    ax.legend()
 
 
 def narrow(fig: Figure) -> None:
@@ -100,11 +101,60 @@ def narrow(fig: Figure) -> None:
             ax.set_subplotspec(grid[number, wide * place : wide * (place + 1)])
     fig.set_size_inches(NARROW, sum(heights))
     for ax in panels:
-        if legend := ax.get_legend():
-            labels = [text.get_text() for text in legend.get_texts()]
-            ax.legend(legend.legend_handles, labels, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
         if ax.get_xscale() == "linear" and ax not in squares and len(ax.get_xticks()) > 6:
             ax.locator_params(axis="x", nbins=5)
+    named(fig, at_ends=False)
+    rows = sum(ax.get_legend().get_window_extent().height for ax in panels if ax.get_legend()) / fig.dpi
+    fig.set_size_inches(NARROW, sum(heights) + rows)
+
+
+def named(fig: Figure, *, at_ends: bool = True) -> None:
+    """Turn each legend into names at the right ends of the curves where these are apart, else into rows above them.
+
+    Above its axes a legend hides nothing, and has as many columns as fit over them; a title goes on top.
+    """
+    for text in [text for ax in fig.axes for text in ax.texts if text.get_gid() == "end"]:
+        text.axes.legend()
+        text.remove()
+    told = [ax.get_legend() for ax in fig.axes if ax.get_legend()]
+    for legend in told:
+        legend.set_in_layout(False)
+    fig.draw_without_rendering()
+    for legend in told:
+        ax, names = legend.axes, [text.get_text() for text in legend.get_texts()]
+        curves, labels = ax.get_legend_handles_labels()
+        ends = [end(ax, curve) for curve in curves]
+        heights = sorted(ax.transData.transform(at)[1] for at in ends if at)
+        if (
+            at_ends
+            and names == labels
+            and all(ends)
+            and max(map(len, names)) < 15
+            and min([99, *np.diff(heights)]) > 16
+        ):
+            legend.remove()
+            for curve, name, at in zip(curves, names, ends, strict=True):
+                place = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "fontsize": 9}
+                ax.annotate(name, at, **place, color=curve.get_color(), annotation_clip=False, gid="end")
+            continue
+        for columns in range(4, 0, -1):
+            legend = ax.legend(legend.legend_handles, names, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns)
+            if legend.get_window_extent().width <= ax.get_window_extent().width:
+                break
+        if title := ax.get_title():
+            ax.set_title(title, pad=6 + legend.get_window_extent().height * 72 / fig.dpi)
+
+
+def end(ax, curve) -> tuple | None:
+    """Where a curve ends, in data; none where it ends away from the right side of its axes."""
+    if not isinstance(curve, Line2D):
+        return None
+    data = np.asarray(curve.get_xydata(), float)
+    data = data[np.isfinite(data).all(1)]
+    if not len(data) or data[-1, 0] < data[:, 0].max():
+        return None
+    across, up = ax.transAxes.inverted().transform(ax.transData.transform(data[-1]))
+    return tuple(data[-1]) if 0.9 < across <= 1 and 0 <= up <= 1 else None
 
 
 def svg(fig: Figure, alt: str, *, style: str = "", **options) -> str:
@@ -177,6 +227,7 @@ def show(fig: Figure, *, alt: str) -> None:
     _refuse_short(alt)
     if empty := [number for number, ax in enumerate(fig.axes, start=1) if is_empty(ax)]:
         raise ValueError(f"figures.show: nothing finite is drawn in panel {empty[0]} of {len(fig.axes)}: {alt}")
+    named(fig)
     wide = svg(fig, alt, bbox_inches="tight")
     narrow(fig)
     phone = svg(fig, alt, style="display:none")  # until the page's style sheet knows how wide it is

@@ -284,6 +284,50 @@ def test_neighbours_that_shared_an_axis_have_their_own_on_a_phone():
     plt.close(fig)
 
 
+def names(svg) -> list[str]:
+    return [text.text.strip() for text in svg.select("text")]
+
+
+def curves(factors: dict, title: str = "") -> plt.Figure:
+    fig, ax = plt.subplots()
+    x = np.array([1.0, 10.0, 1000.0])
+    figures.decay(ax, {name: (x, factor / x) for name, factor in factors.items()}, xlabel="steps")
+    ax.set_title(title)
+    return fig
+
+
+def test_names_stand_at_the_ends_of_curves_that_are_apart_and_above_them_on_a_phone(shown):
+    fig = curves({"one": 1, "two": 10})
+    figures.named(fig)
+    (ax,) = fig.axes
+    assert ax.get_legend() is None
+    assert [(text.get_text(), text.xy, text.get_color()) for text in ax.texts] == [
+        ("one", (1000, 0.001), figures.COLOURS[0]),
+        ("two", (1000, 0.01), figures.COLOURS[1]),
+    ]
+    figures.narrow(fig)
+    assert not ax.texts
+    assert [text.get_text() for text in ax.get_legend().texts] == ["one", "two"]
+    plt.close(fig)
+    for svg in drawings(shown, curves({"one": 1, "two": 10})):
+        assert sorted(names(svg).count(name) for name in ("one", "two")) == [1, 1]
+
+
+def test_names_of_curves_that_meet_stand_in_rows_above_them_and_a_title_on_top(shown):
+    long = "the student with a long name"
+    fig = curves({long: 1, long + " too": 1.01, "three": 1.02}, title="on top")
+    figures.named(fig)
+    fig.draw_without_rendering()
+    (ax,) = fig.axes
+    box, legend, title = (part.get_window_extent() for part in (ax, ax.get_legend(), ax.title))
+    assert box.y1 <= legend.y0 < legend.y1 <= title.y0, "nothing is drawn over anything"
+    assert legend.width <= box.width
+    figures.narrow(fig)
+    fig.draw_without_rendering()
+    assert ax.get_legend().get_window_extent().x1 <= fig.bbox.width, "no name is cut off"
+    plt.close(fig)
+
+
 def test_a_film_shows_its_last_frame_and_its_words(shown):
     figures.film({"<0>": np.zeros((2, 2)), "1 step": np.ones((2, 2))}, alt="A dark <square> becomes a bright one.")
     data, _ = shown[-1]
