@@ -125,6 +125,7 @@ def named(fig: Figure, *, at_ends: bool = True) -> None:
         curves, labels = ax.get_legend_handles_labels()
         ends = [end(ax, curve) for curve in curves]
         heights = sorted(ax.transData.transform(at)[1] for at in ends if at)
+        apart = min([99, *np.diff(heights)]) > 16
         if (
             at_ends
             and names == labels
