@@ -126,13 +126,7 @@ def named(fig: Figure, *, at_ends: bool = True) -> None:
         ends = [end(ax, curve) for curve in curves]
         heights = sorted(ax.transData.transform(at)[1] for at in ends if at)
         apart = min([99, *np.diff(heights)]) > 16
-        if (
-            at_ends
-            and names == labels
-            and all(ends)
-            and max(map(len, names)) < 15
-            and min([99, *np.diff(heights)]) > 16
-        ):
+        if at_ends and names == labels and all(ends) and max(map(len, names)) < 15 and apart:
             legend.remove()
             for curve, name, at in zip(curves, names, ends, strict=True):
                 place = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "fontsize": 9}

@@ -8,19 +8,38 @@ from press.numbers import told
 
 EXACT = 1e-6  # with a smaller tolerance a line shows the distance from the prediction, in powers of ten
 DECADES = 10  # a bound and what was measured this far apart, as a ratio, share a logarithmic line
-NEAR = 30  # per cent: labels that are nearer would meet
+CHARACTER = 2.2  # the width of a letter of a label on a phone, in per cent of the line's
 
 
 @dataclass
 class Line:
-    """`marks`: (kind, left, width, text), to be drawn in their order; `said`: the same in a sentence."""
+    """`marks`: (kind, left, width, text), to be drawn in their order; `said`: the same in a sentence.
+
+    The kind of a label begins with its row: "up", "down", or "low", which is below "down".
+    """
 
     said: str
     measured: bool = False
     marks: list[tuple[str, float, float, str]] = field(default_factory=list)
+    taken: dict[str, list] = field(default_factory=lambda: {"up": [], "down": [], "low": []})
 
     def add(self, kind: str, left: float, width: float = 0, text: str = "") -> None:
         self.marks.append((kind, round(left, 2), round(width, 2), text))
+
+    def label(self, rows: str, left: float, text: str, kind: str = "") -> None:
+        """A label in the first of `rows` where it meets no other, also on a phone, else none; it keeps within."""
+        wide = CHARACTER * (len(text) + 1)
+        side, shift = ("start", 0) if left < wide / 2 else ("end", 1) if left > 100 - wide / 2 else ("", 0.5)
+        first = left - shift * wide
+        free = (row for row in rows.split() if all(first >= b or first + wide <= a for a, b in self.taken[row]))
+        if row := next(free, None):
+            self.taken[row].append((first, first + wide))
+            self.add(" ".join(filter(None, (row, side, kind))), left, text=text)
+
+    @property
+    def rows(self) -> int:
+        """How many rows of labels: the third only where it is needed."""
+        return 3 if self.taken["low"] else 2
 
 
 def of(claim: Claim | None, record, seeds: list[float] = ()) -> Line | None:
@@ -44,13 +63,13 @@ def of(claim: Claim | None, record, seeds: list[float] = ()) -> Line | None:
         if high - low > 0.2:
             found.add("slack", low, high - low)
     for kind, text, value in _ticks(claim, record.tolerance):
-        _point(found, kind, "up", at(value), text)
+        _point(found, kind, "up low", at(value), text)
     for value in dict.fromkeys(seeds):
         if left <= at(value) <= right:
             found.add("seed", at(value))
     name = "off by" if _exact(claim, record.tolerance) else "measured"
     value = abs(measured - claim.predicted) if name == "off by" else measured
-    _point(found, "dot", "down", at(measured), f"{name} {told(value)}")
+    _point(found, "dot", "down low", at(measured), f"{name} {told(value)}")
     if control is not None:
         _control(found, at(control), f"control {told(control)}")
     return found
@@ -86,7 +105,7 @@ def _not_measured(found: Line, claim: Claim) -> Line:
         found.add("band", low, high - low)
     for left in (37.5, 62.5) if claim.relation == "in" else (50,):
         found.add("tick", left)
-    found.add("up", 50, text=in_words(claim.relation, claim.predicted))
+    found.label("up", 50, in_words(claim.relation, claim.predicted))
     return found
 
 
@@ -171,11 +190,7 @@ def _ticks(claim: Claim, tolerance: float) -> list[tuple[str, str, float]]:
     return [("tick", f"predicted {words}" if claim.relation == "=" else words, claim.predicted)]
 
 
-def _aligned(row: str, left: float) -> str:
-    return row + (" start" if left < 14 else " end" if left > 86 else "")
-
-
-def _point(found: Line, kind: str, row: str, left: float, text: str) -> None:
+def _point(found: Line, kind: str, rows: str, left: float, text: str) -> None:
     """A mark, where it has a kind, and its label; a mark that lies outside is an arrow at that end."""
     inside = min(max(left, 0.0), 100.0)
     if inside != left:
@@ -183,20 +198,13 @@ def _point(found: Line, kind: str, row: str, left: float, text: str) -> None:
     elif kind:
         found.add(kind, left)
     if text:
-        found.add(_aligned(row, inside) + f" {kind}".rstrip(), inside, text=text)
+        found.label(rows, inside, text, kind)
 
 
 def _control(found: Line, left: float, text: str) -> None:
-    """The control's cross; its label where no other is near."""
+    """The control's cross and its label."""
     inside = min(max(left, 1.2), 98.8)
     found.add("cross", inside)
-    if inside != left and not 0 <= left <= 100:
+    if not 0 <= left <= 100:
         found.add("arrow", 0 if left < 0 else 100, text="◂" if left < 0 else "▸")
-    rows = {"down": [], "up": []}
-    for kind, place, _, _ in found.marks:
-        if kind.partition(" ")[0] in rows:
-            rows[kind.partition(" ")[0]].append(place)
-    for row, places in rows.items():
-        if all(abs(place - inside) >= NEAR for place in places):
-            return found.add(_aligned(row, inside) + " cross", inside, text=text)
-    return None
+    found.label("down up low", inside, text, "cross")
