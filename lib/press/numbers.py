@@ -38,9 +38,13 @@ def told(value: float) -> str:
     """A number in print: four significant figures, 1.2 · 10⁻¹³ where it is small or large, a true minus, no −0."""
     if 9999.5 <= abs(value) < 1e7:
         return f"{value:,.0f}".replace("-", "−")
-    digits, _, power = f"{value:.4g}".partition("e")
-    if float(digits) == 0:
-        return "0"
+    text = f"{value:.4g}"
+    return powers(text) if float(text) else "0"
+
+
+def powers(text: str) -> str:
+    """A number that Python wrote as print has it: 2 · 10⁻¹⁵ for 2e-15, and a true minus."""
+    digits, _, power = text.partition("e")
     if power:
         raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
         digits = digits.removesuffix("1") + f"10{raised}" if digits in ("1", "-1") else f"{digits} · 10{raised}"

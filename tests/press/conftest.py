@@ -124,7 +124,7 @@ count = 3
 ```
 
 ```{code-cell} python3
-glue(slope=-rate)
+glue(slope=-rate, tiny=-2e-15 * rate)
 claims.check("slope", -rate, tolerance=0.01, why="exact here", control=("half the rate", -0.5))
 claims.check("power", 2.0, tolerance=0.01, why="exact here", control=("the paper's power", 4.0))
 ```
@@ -153,7 +153,15 @@ The loss falls as $1/T$.
 Find the power.
 ```
 
-Here the slope is {claim}`slope:.2f`.
+```{solution-start} the-power
+:label: its-solution
+:class: dropdown
+```
+It is 2, up to {glue:text}`tiny:.0e`.
+```{solution-end}
+```
+
+Here the slope is {claim}`slope:.2f`, and {ref}`its-solution` is above.
 
 ```{hypotheses}
 ---

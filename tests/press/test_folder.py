@@ -222,6 +222,11 @@ def test_one_chapter_is_shown_while_another_fails(book):
     assert "Now the first chapter has" in page.read_text()
     assert 'id="claim-slope"' in page.read_text()
     assert book.site() == before
+    book.change("book/paper/one.md", "says: it falls", "tells: it falls")
+    told = book.press("preview", "one")
+    assert told.returncode == 1
+    assert re.search(r"paper/one.md:\d+: .*tells", told.stdout + told.stderr), told.stdout + told.stderr
+    assert "the page has warnings" in told.stderr
 
 
 def test_the_doctor_tells_what_a_report_needs_and_what_looks_wrong(book):

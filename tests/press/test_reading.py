@@ -65,7 +65,7 @@ def test_what_is_kept_stays_and_text_that_is_printed_is_behind_its_line_unless_i
     assert shown
 
 
-ASIDES = ("slope = -1", "many = 1200\nhalf = 600", "2 of 2 claims are as the ledger expects")
+ASIDES = ("slope = -1\ntiny = -2e-15", "many = 1200\nhalf = 600", "2 of 2 claims are as the ledger expects")
 
 
 def test_what_is_glued_and_the_close_are_in_the_notebook_and_not_on_the_page(built):
@@ -102,6 +102,16 @@ def test_the_opening_has_strip_question_and_hero_before_the_first_paragraph(buil
     hash = json.loads(built.executed()["paper/one"])["metadata"]["press"]["hash"]
     assert head[2].select_one("details.source p").text == f"paper/one, cell 4, run {hash}"
     assert not built.page("index").select(".opening, .question")
+
+
+def test_a_solution_is_closed_without_a_script_and_its_numbers_are_as_in_print(built):
+    article = built.page("paper/one").article
+    solution = article.select_one("details.solution")
+    assert solution.summary.text == "Solution to Exercise 1.1 (The power)"
+    assert not solution.has_attr("open")
+    assert "It is 2, up to −2 · 10⁻¹⁵." in solution.text
+    assert article.select_one(f"a[href='#{solution['id']}']").text == solution.summary.text
+    assert not article.select(".dropdown, .cell_output.shown:empty")
 
 
 def test_a_table_of_claims_is_in_sight_and_their_cards_are_behind_their_cell(built):

@@ -44,7 +44,7 @@ def test_a_figure_says_where_it_comes_from(built):
     source = caption.select_one("details.source")
     assert not source.has_attr("open")
     assert source.p.text == f"paper/two, cell 4, run {two['metadata']['press']['hash']}"
-    assert "A line falls to the slope -1.000." in caption.text, "a claim in a caption"
+    assert "A line falls to the slope −1.000." in caption.text, "a claim in a caption"
 
 
 def test_chapters_run_with_one_thread_and_the_same_hashes(built):
@@ -251,12 +251,12 @@ def test_each_item_of_the_paper_leads_to_its_page_and_to_its_claims(built):
 
 def test_a_page_quotes_a_claim_and_links_to_its_place(built):
     front, one = built.page("index"), built.page("paper/one")
-    assert "-1.00" in front.text, "a number glued from another chapter"
+    assert "−1.00" in front.text, "a number glued from another chapter"
     link = front.select_one("a[href='paper/one.html#claim-slope']")
-    assert (link.text, link["title"]) == ("-1", "The loss falls as 1/T.")
+    assert (link.text, link["title"]) == ("−1", "The loss falls as 1/T.")
     assert "one is not measured" in " ".join(front.text.split())
     assert front.find("em", string="not measured")
-    assert one.select_one("a[href='#claim-slope']").text == "-1.00", "a claim of the same page, in a format"
+    assert one.select_one("a[href='#claim-slope']").text == "−1.00", "a claim of the same page, in a format"
 
 
 @pytest.mark.parametrize(

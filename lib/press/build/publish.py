@@ -25,6 +25,7 @@ from press.site import cards
 
 HTML, NEXT, PREVIOUS, PREVIEW = (BUILD / folder for folder in ("html", "next", "previous", "preview"))
 TELLING = "WARNING|ERROR|CRITICAL"
+ELSEWHERE = "Unknown source document|unknown document|bibtex key|label .* not found|undefined label"  # in a preview
 KEPT = "_build/html is still the last good book"
 
 
@@ -96,6 +97,8 @@ def preview(name: str) -> None:
     if not page.exists():
         refuse([*telling(told), "no preview: the page could not be made"])
     print(f"links and numbers of other pages are missing here\nopen {page.as_uri()}")
+    if wrong := [line for line in telling(told) if re.search(TELLING, line) and not re.search(ELSEWHERE, line)]:
+        refuse([*wrong, "the page has warnings"])
 
 
 def contents(site: Path) -> str:

@@ -10,6 +10,7 @@ from press import ROOT, ledger
 from press.build.chapters import find, toc
 from press.build.seeds import recorded
 from press.ledger import Claim
+from press.numbers import powers
 from press.site import cards
 from press.site.cards import render, told
 from press.site.reading import title
@@ -54,7 +55,7 @@ class ClaimRole(SphinxRole):
                     return [], [self.inliner.reporter.warning(refusal, line=self.lineno)]
                 page = self.env.app.builder.get_relative_uri(self.env.docname, f"book/{chapter.name}")
                 place = {"refuri": f"{page}#claim-{id}", "reftitle": claim.statement, "internal": True}
-                return [nodes.reference("", number, **place)], []
+                return [nodes.reference("", powers(number), **place)], []
         return [nodes.emphasis("", "not measured")], []
 
 

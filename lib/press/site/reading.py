@@ -8,13 +8,16 @@ import nbformat
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.transforms import SphinxTransform
+from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
 
 from press import ROOT, ledger
 from press.build.chapters import Chapter, checked, find
+from press.numbers import powers
 from press.site.cards import formulas, render
 
 WORDS = 230  # read in a minute
+NUMBER = re.compile(r"-?[\d.,]+(e[+-]\d+)?")
 
 
 class Details(nodes.General, nodes.Element):
@@ -22,8 +25,8 @@ class Details(nodes.General, nodes.Element):
 
 
 def visit_details(writer, node) -> None:
-    opened = " open" if node.get("open") else ""
-    writer.body.append(f'<details class="{" ".join(node["classes"])}"{opened}><summary>{node["summary"]}</summary>\n')
+    name = "".join(f' id="{id}"' for id in node["ids"][:1])
+    writer.body.append(f'<details class="{" ".join(node["classes"])}"{name}><summary>{node["summary"]}</summary>\n')
 
 
 def depart_details(writer, node) -> None:
@@ -112,7 +115,8 @@ class Cells(SphinxTransform):
                 following = after(line)
             count = f"{line['lines']} line" + ("s" if line["lines"] > 1 else "")
             says = [words for words in dict.fromkeys(line["says"]) if words not in QUIET] or line["says"][:1]
-            line["summary"] = f"<b>code ›</b> {'; '.join(map(formulas, says[:3]))} <span>{count}</span>"
+            words = "; ".join(map(formulas, says[:3]))
+            line["summary"] = f"<b>code ›</b> <span>{words}</span> <span>{count}</span>"
 
     def fold(self, cell: nodes.Element, chapter: Chapter) -> None:
         metadata, shown, text = cell["cell_metadata"], [], []
@@ -220,7 +224,10 @@ class Opening(SphinxTransform):
         for figure in list(self.document.findall(nodes.figure)):
             if told["hero"] in figure["ids"] + figure["names"]:
                 figure["classes"].append("hero")
-                figure.parent.remove(figure)
+                box = figure.parent
+                box.remove(figure)
+                if not box.children:
+                    box.parent.remove(box)
                 opened.append(figure)
         here.parent[place:place] = opened
 
@@ -235,6 +242,34 @@ class Formulas(SphinxTransform):
         html += [line["summary"] for line in self.document.findall(Details)]
         if any('class="math ' in text for text in html):
             self.env.get_domain("math").data["has_equations"][self.env.docname] = True
+
+
+class Numbers(SphinxPostTransform):
+    """Glued numbers as print has them: a true minus sign, and 2 · 10⁻¹⁵ for 2e-15."""
+
+    default_priority = 890
+    formats = ("html",)
+
+    def run(self, **kwargs) -> None:
+        for glued in self.document.findall(nodes.inline):
+            if "pasted-text" in glued["classes"] and NUMBER.fullmatch(glued.astext()):
+                glued.children = [nodes.Text(powers(glued.astext()))]
+
+
+class Closed(SphinxPostTransform):
+    """A box of the class `dropdown` is closed, and opens without a script; its title is its line."""
+
+    default_priority = 910  # after titles are resolved
+    formats = ("html",)
+
+    def run(self, **kwargs) -> None:
+        for box in list(self.document.findall(nodes.Admonition)):
+            if "dropdown" in box["classes"]:
+                title, *told = box.children
+                words = [f"${part.astext()}$" if isinstance(part, nodes.math) else part.astext() for part in title]
+                classes = [name for name in box["classes"] if name != "dropdown"]
+                line = Details("", *told, ids=box["ids"], classes=classes, summary=formulas("".join(words)))
+                box.parent.replace(box, line)  # `replace_self` would keep the class
 
 
 # --- what an author writes -------------------------------------------------------------------------------------------
@@ -345,5 +380,7 @@ def setup(app) -> None:
     app.add_transform(Cells)
     app.add_transform(Opening)
     app.add_transform(Formulas)
+    app.add_post_transform(Numbers)
+    app.add_post_transform(Closed)
     for name, directive in {"why": Why, "derivation": Derivation, "hypotheses": Hypotheses, "predict": Predict}.items():
         app.add_directive(name, directive)
