@@ -29,7 +29,7 @@ FIGURES = """() => [...document.querySelectorAll('article svg[role=img]')].map(s
 })"""
 
 # What a reader meets without a click: by height the share of code; where the first figure lies; small letters in
-# figures; figures without letters; raw numbers; names broken over lines; labels of a number line that meet or leave the page.
+# figures; figures without letters; raw numbers; broken names; labels of a number line that meet or leave the page.
 READING = r"""() => {
   const shown = e => e.checkVisibility({visibilityProperty: true}) && e.getBoundingClientRect().height > 0
   const all = selector => [...document.querySelectorAll('article ' + selector)].filter(shown)
