@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from press.claims import Record, distance
 from press.ledger import Claim
-from press.numbers import told
+from press.numbers import powers, told
 from press.site import lines
 
 
@@ -198,6 +198,13 @@ def test_a_line_is_true_to_its_claim(check):
 )  # fmt: skip
 def test_numbers_in_print(value, text):
     assert told(value) == text
+
+
+@pytest.mark.parametrize(
+    ("written", "text"), [("0e+00", "0"), ("-2.50e-07", "−2.50 · 10⁻⁷"), ("1,200", "1,200"), ("-1.00", "−1.00")]
+)
+def test_a_number_that_python_wrote_in_print(written, text):
+    assert powers(written) == text
 
 
 @given(st.floats(-1e300, 1e300))
