@@ -47,6 +47,7 @@ def heat(ax, matrix, *, top: float = 1.0, label: str | None = None, ticks=(), si
     scale = {"vmin": -top if signed else 0, "vmax": top, "cmap": SIGNED if signed else LIT}
     seaborn.heatmap(np.asarray(matrix), square=True, ax=ax, **scale, **bar)
     ax.set(xticks=ticks, yticks=ticks, xticklabels=ticks, yticklabels=ticks)
+    ax.tick_params(rotation=0)  # seaborn turns them
 
 
 def beside(maps: dict, *, top: float = 1.0):

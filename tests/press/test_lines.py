@@ -78,7 +78,7 @@ LINES = {  # a claim and its record: the marks, the labels above, the labels bel
     "exact": (
         claim("=", 1.0), record(1.0, 1e-9, 1.001),
         [("band", 0, 53.33), ("edge", 53.33), ("dot", 0), ("cross", 93.33)],
-        ["allowed: up to 10⁻⁹"], ["off by 0", "control 1.001"],
+        ["allowed: up to 10⁻⁹"], ["off by 0", "control off by 0.001"],
     ),
     "differs": (
         claim("=", 4.0, ours=2.0), record(2.1, 0.2, 3.0),
