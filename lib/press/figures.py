@@ -7,6 +7,7 @@ import io
 import re
 from pathlib import Path
 
+import matplotlib._mathtext
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython import get_ipython
@@ -31,6 +32,8 @@ THEORY = {"color": FOREGROUND, "linestyle": (0, (5, 3)), "linewidth": 1.4, "zord
 LIT = LinearSegmentedColormap.from_list("lit", ["#17132c", "#472a72", "#9c376f", "#e36f4b", "#ffd98a"])  # dark is 0
 SIGNED = LinearSegmentedColormap.from_list("signed", ["#0a5fa5", "#e9e9ea", "#b04a00"])  # grey is 0
 NARROW = 358 / 96  # inches of a figure on a phone
+SMALLEST = 8.2  # points of a letter: ten pixels on a page of 360
+matplotlib._mathtext.SHRINK_FACTOR = SMALLEST / plt.rcParams["font.size"]  # exponents too
 
 
 def heat(ax, matrix, *, top: float = 1.0, label: str | None = None, ticks=(), signed: bool = False) -> None:
@@ -44,6 +47,7 @@ def heat(ax, matrix, *, top: float = 1.0, label: str | None = None, ticks=(), si
     scale = {"vmin": -top if signed else 0, "vmax": top, "cmap": SIGNED if signed else LIT}
     seaborn.heatmap(np.asarray(matrix), square=True, ax=ax, **scale, **bar)
     ax.set(xticks=ticks, yticks=ticks, xticklabels=ticks, yticklabels=ticks)
+    ax.tick_params(rotation=0)  # seaborn turns them
 
 
 def beside(maps: dict, *, top: float = 1.0):
@@ -172,6 +176,7 @@ def svg(fig: Figure, alt: str, *, style: str = "", **options) -> str:
     for number, colour in enumerate(COLOURS, start=1):
         body = body.replace(colour.lower(), f"var(--series-{number}, {colour.lower()})")
     body = re.sub(r"font: (?:(oblique|italic) )?(?:\w+ )?([\d.]+px)[^;\"]*", r"font-size: \2; font-style: \1", body)
+    body = re.sub(r"font-size: ([\d.]+)px", lambda m: f"font-size: {max(float(m[1]), SMALLEST):g}px", body)
     body = re.sub(r"font-style: (?=[;\"])|font-family: [^;\"]*;? ?", "", body)  # the page's letters
     prefix = "f" + hashlib.sha256((alt + body).encode()).hexdigest()[:8]
     used = set(re.findall(r'(?:url\(#|href="#)([^)"]+)', body))

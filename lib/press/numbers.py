@@ -45,6 +45,8 @@ def told(value: float) -> str:
 def powers(text: str) -> str:
     """A number that Python wrote as print has it: 2 · 10⁻¹⁵ for 2e-15, and a true minus."""
     digits, _, power = text.partition("e")
+    if power and float(digits) == 0:
+        return "0"
     if power:
         raised = str(int(power)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
         digits = digits.removesuffix("1") + f"10{raised}" if digits in ("1", "-1") else f"{digits} · 10{raised}"

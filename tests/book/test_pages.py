@@ -12,20 +12,51 @@ from playwright.sync_api import TimeoutError
 
 from press import ROOT
 from press.build import audit
-from press.build.chapters import toc
+from press.build.chapters import find, toc
 from press.ledger import floors
 
 SITE = ROOT / "_build" / "html"
 SEARCHED = "/matching|did not match/.test(document.querySelector('#search-results p')?.textContent)"
 WIDTHS = (1280, 768, 360)
+OPENED = [f"book/{chapter.name}" for chapter in find() if chapter.front.get("opening")]
 
-FIGURES = """() => [...document.querySelectorAll('article svg[role=img]')].map(svg => {
+FIGURES = """() => [...document.querySelectorAll('article svg[role=img]')].filter(e => e.checkVisibility()).map(svg => {
   const box = svg.getBoundingClientRect()
   const behind = []
   for (let e = svg; e; e = e.parentElement) behind.push(getComputedStyle(e).backgroundColor)
   return {label: svg.getAttribute('aria-label') || '', width: box.width, height: box.height, left: box.left,
           colour: getComputedStyle(svg).color, behind: behind.find(c => c !== 'rgba(0, 0, 0, 0)')}
 })"""
+
+# What a reader meets without a click: by height the share of code; where the first figure lies; small letters in
+# figures; figures without letters; raw numbers; broken names; labels of a number line that meet or leave the page.
+READING = r"""() => {
+  const shown = e => e.checkVisibility({visibilityProperty: true}) && e.getBoundingClientRect().height > 0
+  const all = selector => [...document.querySelectorAll('article ' + selector)].filter(shown)
+  const box = e => e.getBoundingClientRect()
+  const figures = all('svg, img').filter(e => box(e).height > 120 && box(e).width > 250)
+  const first = figures.length ? figures.map(box).reduce((a, b) => a.top < b.top ? a : b) : null
+  const size = (e, m) => parseFloat(getComputedStyle(e).fontSize) * Math.hypot(m.a, m.b)
+  const letters = all('svg text, svg tspan').filter(e => e.textContent.trim()).map(e => size(e, e.getScreenCTM()))
+  const meet = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom - 2 && b.top < a.bottom - 2
+  const lines = all('.line').map(line => [...line.querySelectorAll('.label')])
+  const raw = /np\.float64\(|dtype=|tensor\(|\d\.\d{10,}/
+  return {
+    code: all('pre').reduce((sum, e) => sum + box(e).height, 0) / box(document.querySelector('article')).height,
+    first: first && [first.top + scrollY, first.bottom + scrollY],
+    tiny: Math.min(...letters),
+    mute: figures.filter(e => e.matches('figure svg') && !e.querySelector('text')).length,
+    raw: all('.cell_output, pre').filter(e => !e.closest('.cell_input, details') && raw.test(e.textContent)).length,
+    broken: all('code').concat(all('dt'), all('th')).filter(e => /^[\w.-]{3,24}$/.test(e.textContent)).filter(e => {
+      const range = document.createRange()
+      range.selectNodeContents(e)
+      return new Set([...range.getClientRects()].map(r => Math.round(r.top))).size > 1
+    }).map(e => e.textContent),
+    met: lines.flatMap(labels => labels.flatMap((a, i) => labels.slice(i + 1).filter(b => meet(box(a), box(b)))))
+      .map(e => e.textContent),
+    out: lines.flat().filter(e => box(e).left < 0 || box(e).right > innerWidth).map(e => e.textContent),
+  }
+}"""
 
 # Formulas and figures are emptied and code keeps one word of each colour: a rule looks at every node that is left.
 THIN = """() => {
@@ -92,6 +123,16 @@ def test_page(name, browser):
                 assert figure["height"] > 80, figure
                 assert figure["left"] >= 0, figure
                 assert contrast(figure["colour"], figure["behind"]) >= 4.5, figure
+            seen = page.evaluate(READING)
+            assert (seen["tiny"] or 10) >= 9.9, f"letters of {seen['tiny']:.1f} px in a figure at {width} px"
+            if name not in OPENED:
+                seen["raw"] = 0  # doctests show what Python prints
+            found = {kind: seen[kind] for kind in ("mute", "raw", "broken", "met", "out") if seen[kind]}
+            assert found == {}, f"at {width} px"
+            if width == WIDTHS[0] and name in OPENED:
+                assert seen["code"] <= 0.15, f"code takes {100 * seen['code']:.0f} % of the height"
+                assert seen["first"][0] < 800, "the first figure begins below the first screen"
+                assert seen["first"][1] < 1250, "the first figure ends below one screen and a half"
     page.set_viewport_size({"width": WIDTHS[0], "height": 900})
     page.evaluate(THIN)
     for theme in ("dark", "light"):

@@ -231,15 +231,18 @@ def letters(svg, width: float) -> list[float]:
     """The sizes of a drawing's letters in px, where it has so much room."""
     box = float(svg["viewbox"].split()[2])
     scale = min(width, box * 4 / 3) / box
-    sizes = [re.search(r"font-size: ([\d.]+)px", str(text)) for text in svg.select("text")]
+    sizes = [size for text in svg.select("text") for size in re.findall(r"font-size: ([\d.]+)px", str(text))]
     assert len(sizes) > 4, "text stays text"
-    return [scale * float(size[1]) for size in sizes]
+    return [scale * float(size) for size in sizes]
 
 
 def test_letters_are_large_enough_on_a_page_and_on_a_phone(shown):
-    page, phone = drawings(shown, draw())
+    fig = draw()
+    fig.axes[0].set(xscale="log", title="$x^{2^n}$")  # with exponents, and exponents of these
+    fig.axes[0].text(0.5, 0.5, "small", fontsize=4)
+    page, phone = drawings(shown, fig)
     assert min(letters(page, 641)) >= 10
-    assert min(letters(phone, 358)) >= 10
+    assert min(letters(phone, 328)) >= 10, "a page of 360 px, without its margins"
 
 
 def test_one_drawing_is_seen_without_a_style_sheet_and_both_have_the_words(shown):

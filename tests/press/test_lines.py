@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from press.claims import Record, distance
 from press.ledger import Claim
-from press.numbers import told
+from press.numbers import powers, told
 from press.site import lines
 
 
@@ -78,7 +78,7 @@ LINES = {  # a claim and its record: the marks, the labels above, the labels bel
     "exact": (
         claim("=", 1.0), record(1.0, 1e-9, 1.001),
         [("band", 0, 53.33), ("edge", 53.33), ("dot", 0), ("cross", 93.33)],
-        ["allowed: up to 10⁻⁹"], ["off by 0", "control 1.001"],
+        ["allowed: up to 10⁻⁹"], ["off by 0", "control off by 0.001"],
     ),
     "differs": (
         claim("=", 4.0, ours=2.0), record(2.1, 0.2, 3.0),
@@ -198,6 +198,13 @@ def test_a_line_is_true_to_its_claim(check):
 )  # fmt: skip
 def test_numbers_in_print(value, text):
     assert told(value) == text
+
+
+@pytest.mark.parametrize(
+    ("written", "text"), [("0e+00", "0"), ("-2.50e-07", "−2.50 · 10⁻⁷"), ("1,200", "1,200"), ("-1.00", "−1.00")]
+)
+def test_a_number_that_python_wrote_in_print(written, text):
+    assert powers(written) == text
 
 
 @given(st.floats(-1e300, 1e300))

@@ -71,7 +71,8 @@ def of(claim: Claim | None, record, seeds: list[float] = ()) -> Line | None:
     value = abs(measured - claim.predicted) if name == "off by" else measured
     _point(found, "dot", "down low", at(measured), f"{name} {told(value)}")
     if control is not None:
-        _control(found, at(control), f"control {told(control)}")
+        far = f"off by {told(abs(control - claim.predicted))}" if name == "off by" else told(control)
+        _control(found, at(control), f"control {far}")
     return found
 
 

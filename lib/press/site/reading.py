@@ -244,6 +244,30 @@ class Formulas(SphinxTransform):
             self.env.get_domain("math").data["has_equations"][self.env.docname] = True
 
 
+class Together(SphinxTransform):
+    """A formula and the punctuation beside it stay on one line."""
+
+    default_priority = 860
+
+    def apply(self, **kwargs) -> None:
+        for formula in list(self.document.findall(nodes.math)):
+            place = formula.parent.index(formula)
+            before, behind = formula.parent[:place][-1:], after(formula)
+            opening = (
+                re.search(r"[(\[“]+$", before[0].astext()) if before and isinstance(before[0], nodes.Text) else None
+            )
+            closing = re.match(r"[.,;:!?)\]”’s]+(?!\w)", behind.astext()) if isinstance(behind, nodes.Text) else None
+            if opening or closing:
+                first, last = opening[0] if opening else "", closing[0] if closing else ""
+                whole = nodes.inline("", "", classes=["together"])
+                formula.parent[place] = whole
+                whole += [nodes.Text(first), formula, nodes.Text(last)]
+                if opening:
+                    whole.parent.replace(before[0], nodes.Text(before[0].astext()[: -len(first)]))
+                if closing:
+                    whole.parent.replace(behind, nodes.Text(behind.astext()[len(last) :]))
+
+
 class Numbers(SphinxPostTransform):
     """Glued numbers as print has them: a true minus sign, and 2 · 10⁻¹⁵ for 2e-15."""
 
@@ -380,6 +404,7 @@ def setup(app) -> None:
     app.add_transform(Cells)
     app.add_transform(Opening)
     app.add_transform(Formulas)
+    app.add_transform(Together)
     app.add_post_transform(Numbers)
     app.add_post_transform(Closed)
     for name, directive in {"why": Why, "derivation": Derivation, "hypotheses": Hypotheses, "predict": Predict}.items():

@@ -8,7 +8,7 @@ for (const form of document.querySelectorAll("form.predict")) {
     for (const mistake of form.querySelectorAll("data")) if (near(guess, Number(mistake.value))) return mistake.textContent;
     const ratio = guess / Number(answer);
     if (near(Math.abs(Math.log10(Math.abs(ratio))), 2)) return "A factor of 100 off: what is one per cent of what?";
-    return guess < Number(answer) ? "Too small. The hint says where to look." : "Too large. The hint says where to look.";
+    return guess < Number(answer) ? "Too small. The solution says why." : "Too large. The solution says why.";
   };
   form.hidden = false;
   form.addEventListener("submit", (event) => {
