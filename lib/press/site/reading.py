@@ -17,6 +17,7 @@ from press.numbers import powers
 from press.site.cards import formulas, render
 
 WORDS = 230  # read in a minute
+LONG = 24  # letters of a name in code that may break over lines
 NUMBER = re.compile(r"-?[\d.,]+(e[+-]\d+)?")
 
 
@@ -167,7 +168,7 @@ def in_matrices(chapter: Chapter) -> set[str]:
     """The claims that a table of the chapter shows: their cards are behind it."""
     outputs = (output for cell in chapter.executed().get("cells", ()) for output in cell.get("outputs", ()))
     tables = (output["metadata"]["matrix"]["rows"] for output in outputs if "matrix" in output.get("metadata", {}))
-    return {claim for rows in tables for row in rows.values() for claim in row.values()}
+    return {claim for rows in tables for _, row in rows for _, claim in row}
 
 
 def is_looked_at(output: nodes.Element) -> bool:
@@ -245,11 +246,14 @@ class Formulas(SphinxTransform):
 
 
 class Together(SphinxTransform):
-    """A formula and the punctuation beside it stay on one line."""
+    """A formula and the punctuation beside it stay on one line, and so does a name that is not too long."""
 
     default_priority = 860
 
     def apply(self, **kwargs) -> None:
+        for code in self.document.findall(nodes.literal):
+            if max(map(len, code.astext().split()), default=0) > LONG:
+                code["classes"].append("long")
         for formula in list(self.document.findall(nodes.math)):
             place = formula.parent.index(formula)
             before, behind = formula.parent[:place][-1:], after(formula)
