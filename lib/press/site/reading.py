@@ -255,21 +255,19 @@ class Together(SphinxTransform):
             if max(map(len, code.astext().split()), default=0) > LONG:
                 code["classes"].append("long")
         for formula in list(self.document.findall(nodes.math)):
-            place = formula.parent.index(formula)
-            before, behind = formula.parent[:place][-1:], after(formula)
-            opening = (
-                re.search(r"[(\[“]+$", before[0].astext()) if before and isinstance(before[0], nodes.Text) else None
-            )
-            closing = re.match(r"[.,;:!?)\]”’s]+(?!\w)", behind.astext()) if isinstance(behind, nodes.Text) else None
-            if opening or closing:
-                first, last = opening[0] if opening else "", closing[0] if closing else ""
+            parent, place = formula.parent, formula.parent.index(formula)
+            before, behind = parent[place - 1] if place else None, after(formula)
+            opening = re.search(r"[(\[“]+$", before) if isinstance(before, nodes.Text) else None
+            closing = re.match(r"[.,;:!?)\]”’s]+(?!\w)", behind) if isinstance(behind, nodes.Text) else None
+            if opening or closing:  # texts are found by place: two that are alike are equal
                 whole = nodes.inline("", "", classes=["together"])
-                formula.parent[place] = whole
-                whole += [nodes.Text(first), formula, nodes.Text(last)]
                 if opening:
-                    whole.parent.replace(before[0], nodes.Text(before[0].astext()[: -len(first)]))
+                    parent[place - 1] = nodes.Text(before[: opening.start()])
+                    whole += nodes.Text(opening[0])
                 if closing:
-                    whole.parent.replace(behind, nodes.Text(behind.astext()[len(last) :]))
+                    parent[place + 1] = nodes.Text(behind[closing.end() :])
+                parent[place] = whole
+                whole += [formula, *([nodes.Text(closing[0])] if closing else [])]
 
 
 class Numbers(SphinxPostTransform):
@@ -281,7 +279,7 @@ class Numbers(SphinxPostTransform):
     def run(self, **kwargs) -> None:
         for glued in self.document.findall(nodes.inline):
             if "pasted-text" in glued["classes"] and NUMBER.fullmatch(glued.astext()):
-                glued.children = [nodes.Text(powers(glued.astext()))]
+                glued.children = [nodes.Text(powers(glued.astext()).replace(" ", "\N{NO-BREAK SPACE}"))]
 
 
 class Closed(SphinxPostTransform):
