@@ -108,7 +108,8 @@ def matrix(rows: dict[str, dict[str, str]], caption: str) -> None:
     if missing := [id for row in rows.values() for id in row.values() if id not in known]:
         raise ValueError(f"claims.matrix: '{missing[0]}' is not checked before it")
     shown = cards.matrix(rows, caption, ledger.claims(), known)
-    metadata = {"matrix": {"rows": rows, "caption": caption}}
+    pairs = [[name, list(row.items())] for name, row in rows.items()]  # a notebook sorts the keys of an object
+    metadata = {"matrix": {"rows": pairs, "caption": caption}}
     display(
         {"text/html": shown, "text/plain": f"A table of {len(known)} claims: {caption}"}, metadata=metadata, raw=True
     )

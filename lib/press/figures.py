@@ -93,7 +93,8 @@ def narrow(fig: Figure) -> None:
     across = next(n for n in (3, 2, 1) if len(squares) % n == 0 or len(squares) > 4)
     rows = [[ax] for ax in panels if ax not in squares]
     rows += [squares[first : first + across] for first in range(0, len(squares), across)]
-    heights = [{1: 3.0, 2: 2.0, 3: 1.45}[across] if row[0] in squares else 2.7 for row in rows]
+    curve = 2.7 if len(panels) < 4 else 2.2
+    heights = [{1: 3.0, 2: 2.0, 3: 1.45}[across] if row[0] in squares else curve for row in rows]
     grid = GridSpec(len(rows), 6, figure=fig, height_ratios=heights)
     for number, row in enumerate(rows):
         wide = 6 // len(row) if row[0] not in squares else 6 // across
@@ -136,8 +137,9 @@ def named(fig: Figure, *, at_ends: bool = True) -> None:
                 place = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "fontsize": 9}
                 ax.annotate(name, at, **place, color=curve.get_color(), annotation_clip=False, gid="end")
             continue
+        handles = curves if names == labels else legend.legend_handles
         for columns in range(4, 0, -1):
-            legend = ax.legend(legend.legend_handles, names, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns)
+            legend = ax.legend(handles, names, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns)
             if legend.get_window_extent().width <= ax.get_window_extent().width:
                 break
         if title := ax.get_title():

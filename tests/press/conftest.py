@@ -158,6 +158,7 @@ Find the power.
 :class: dropdown
 ```
 It is 2, up to {glue:text}`tiny:.0e`.
+Here is a formula ($z$).
 ```{solution-end}
 ```
 

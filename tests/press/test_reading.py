@@ -109,7 +109,9 @@ def test_a_solution_is_closed_without_a_script_and_its_numbers_are_as_in_print(b
     solution = article.select_one("details.solution")
     assert solution.summary.text == "Solution to Exercise 1.1 (The power)"
     assert not solution.has_attr("open")
-    assert "It is 2, up to −2 · 10⁻¹⁵." in solution.text
+    text = " ".join(solution.section.text.split())
+    assert text == "It is 2, up to −2 · 10⁻¹⁵. Here is a formula (\\(z\\)).", "each mark in its place"
+    assert solution.select_one(".together").text == "(\\(z\\))."
     assert article.select_one(f"a[href='#{solution['id']}']").text == solution.summary.text
     assert not article.select(".dropdown, .cell_output.shown:empty")
 

@@ -55,7 +55,7 @@ class ClaimRole(SphinxRole):
                     return [], [self.inliner.reporter.warning(refusal, line=self.lineno)]
                 page = self.env.app.builder.get_relative_uri(self.env.docname, f"book/{chapter.name}")
                 place = {"refuri": f"{page}#claim-{id}", "reftitle": claim.statement, "internal": True}
-                return [nodes.reference("", powers(number), **place)], []
+                return [nodes.reference("", powers(number).replace(" ", "\N{NO-BREAK SPACE}"), **place)], []
         return [nodes.emphasis("", "not measured")], []
 
 

@@ -100,7 +100,8 @@ def html(claim: Claim | None, record, seeds=None) -> str:
 def matrix(
     rows: dict[str, dict[str, str]], caption: str, claims: dict, records: dict, seeds: dict | None = None
 ) -> str:
-    """Claims as one table, {row: {column: id}}: predicted, verdict, measured and a small line each."""
+    """Claims as one table, {row: {column: id}} or its pairs: predicted, verdict, measured and a small line each."""
+    rows = {name: dict(row) for name, row in dict(rows).items()}
     columns = dict.fromkeys(column for row in rows.values() for column in row)
 
     def cell(id: str) -> dict:

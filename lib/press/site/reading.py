@@ -17,6 +17,7 @@ from press.numbers import powers
 from press.site.cards import formulas, render
 
 WORDS = 230  # read in a minute
+LONG = 24  # letters of a name in code that may break over lines
 NUMBER = re.compile(r"-?[\d.,]+(e[+-]\d+)?")
 
 
@@ -167,7 +168,7 @@ def in_matrices(chapter: Chapter) -> set[str]:
     """The claims that a table of the chapter shows: their cards are behind it."""
     outputs = (output for cell in chapter.executed().get("cells", ()) for output in cell.get("outputs", ()))
     tables = (output["metadata"]["matrix"]["rows"] for output in outputs if "matrix" in output.get("metadata", {}))
-    return {claim for rows in tables for row in rows.values() for claim in row.values()}
+    return {claim for rows in tables for _, row in rows for _, claim in row}
 
 
 def is_looked_at(output: nodes.Element) -> bool:
@@ -245,27 +246,28 @@ class Formulas(SphinxTransform):
 
 
 class Together(SphinxTransform):
-    """A formula and the punctuation beside it stay on one line."""
+    """A formula and the punctuation beside it stay on one line, and so does a name that is not too long."""
 
     default_priority = 860
 
     def apply(self, **kwargs) -> None:
+        for code in self.document.findall(nodes.literal):
+            if max(map(len, code.astext().split()), default=0) > LONG:
+                code["classes"].append("long")
         for formula in list(self.document.findall(nodes.math)):
-            place = formula.parent.index(formula)
-            before, behind = formula.parent[:place][-1:], after(formula)
-            opening = (
-                re.search(r"[(\[“]+$", before[0].astext()) if before and isinstance(before[0], nodes.Text) else None
-            )
-            closing = re.match(r"[.,;:!?)\]”’s]+(?!\w)", behind.astext()) if isinstance(behind, nodes.Text) else None
-            if opening or closing:
-                first, last = opening[0] if opening else "", closing[0] if closing else ""
+            parent, place = formula.parent, formula.parent.index(formula)
+            before, behind = parent[place - 1] if place else None, after(formula)
+            opening = re.search(r"[(\[“]+$", before) if isinstance(before, nodes.Text) else None
+            closing = re.match(r"[.,;:!?)\]”’s]+(?!\w)", behind) if isinstance(behind, nodes.Text) else None
+            if opening or closing:  # texts are found by place: two that are alike are equal
                 whole = nodes.inline("", "", classes=["together"])
-                formula.parent[place] = whole
-                whole += [nodes.Text(first), formula, nodes.Text(last)]
                 if opening:
-                    whole.parent.replace(before[0], nodes.Text(before[0].astext()[: -len(first)]))
+                    parent[place - 1] = nodes.Text(before[: opening.start()])
+                    whole += nodes.Text(opening[0])
                 if closing:
-                    whole.parent.replace(behind, nodes.Text(behind.astext()[len(last) :]))
+                    parent[place + 1] = nodes.Text(behind[closing.end() :])
+                parent[place] = whole
+                whole += [formula, *([nodes.Text(closing[0])] if closing else [])]
 
 
 class Numbers(SphinxPostTransform):
@@ -277,7 +279,7 @@ class Numbers(SphinxPostTransform):
     def run(self, **kwargs) -> None:
         for glued in self.document.findall(nodes.inline):
             if "pasted-text" in glued["classes"] and NUMBER.fullmatch(glued.astext()):
-                glued.children = [nodes.Text(powers(glued.astext()))]
+                glued.children = [nodes.Text(powers(glued.astext()).replace(" ", "\N{NO-BREAK SPACE}"))]
 
 
 class Closed(SphinxPostTransform):
