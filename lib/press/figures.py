@@ -134,7 +134,7 @@ def named(fig: Figure, *, at_ends: bool = True) -> None:
         if at_ends and names == labels and all(ends) and max(map(len, names)) < 15 and apart:
             legend.remove()
             for curve, name, at in zip(curves, names, ends, strict=True):
-                place = {"xytext": (4, 0), "textcoords": "offset points", "va": "center", "fontsize": 9}
+                place = {"xytext": (8, 0), "textcoords": "offset points", "va": "center", "fontsize": 9}
                 ax.annotate(name, at, **place, color=curve.get_color(), annotation_clip=False, gid="end")
             continue
         handles = curves if names == labels else legend.legend_handles

@@ -65,7 +65,7 @@ def test_what_is_kept_stays_and_text_that_is_printed_is_behind_its_line_unless_i
     assert shown
 
 
-ASIDES = ("slope = -1\ntiny = -2e-15", "many = 1200\nhalf = 600", "2 of 2 claims are as the ledger expects")
+ASIDES = ("slope = -1", "tiny = -2e-15", "many = 1200\nhalf = 600", "2 of 2 claims are as the ledger expects")
 
 
 def test_what_is_glued_and_the_close_are_in_the_notebook_and_not_on_the_page(built):

@@ -291,7 +291,8 @@ class Closed(SphinxPostTransform):
     def run(self, **kwargs) -> None:
         for box in list(self.document.findall(nodes.Admonition)):
             if "dropdown" in box["classes"]:
-                title, *told = box.children
+                title = box[0] if isinstance(box[0], nodes.title) else nodes.title("", box["classes"][0].capitalize())
+                told = [part for part in box.children if part is not title]
                 words = [f"${part.astext()}$" if isinstance(part, nodes.math) else part.astext() for part in title]
                 classes = [name for name in box["classes"] if name != "dropdown"]
                 line = Details("", *told, ids=box["ids"], classes=classes, summary=formulas("".join(words)))
@@ -370,16 +371,16 @@ class Predict(SphinxDirective):
         if missing := [name for name in wanted if name not in known]:
             raise self.error(f"predict: '{missing[0]}' is no number that this chapter glues")
         mistakes = [
-            {"value": known[name.strip()], "says": says.strip()}
+            {"value": known[name.strip()], "says": formulas(says.strip())}
             for name, _, says in (x.partition(":") for x in self.lines())
         ]
         html = render(
             "predict.html",
             name=f"predict-{self.env.new_serialno('predict')}",
-            asked=self.arguments[0],
+            asked=formulas(self.arguments[0]),
             answer=known[self.options["answer"]],
             within=self.options.get("within", 0.03),
-            right=self.options["right"],
+            right=formulas(self.options["right"]),
             mistakes=mistakes,
         )
         return [nodes.raw("", html, format="html")]
