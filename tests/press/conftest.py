@@ -197,7 +197,7 @@ claims.matrix({"the power": {"$x^2$": "power"}}, "One claim in a table.")
 ```{predict} how many steps?
 ---
 answer: many
-right: <Twelve> hundred.
+right: <Twelve> $12^2$.
 mistakes: |
   half: This is <half> of it.
 ---

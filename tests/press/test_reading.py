@@ -20,7 +20,7 @@ def lines_of_code(page) -> list[str]:
 def test_code_is_in_closed_lines_with_words_and_counts_and_neighbours_are_one(built):
     one, two = built.page("paper/one"), built.page("paper/two")
     assert lines_of_code(one) == [
-        "code › the parameters: change them and run; the claim, checked 7 lines",
+        "code › the parameters: change them and run; the claim, checked 8 lines",
         "code › the figure, drawn 3 lines",
         "code › count the steps of size \\(h\\) 3 lines",
         "code › the end of the checks 1 line",
@@ -139,8 +139,8 @@ def test_what_an_author_writes_of_theorem_derivation_and_prediction(built):
     assert second.text == "Then the slope is left."
     form = article.select_one("form.predict")
     assert form.has_attr("hidden"), "without a script there is no field"
-    assert (form["data-answer"], form["data-right"]) == ("1200.0", "<Twelve> hundred.")
-    assert [(mistake["value"], mistake.text) for mistake in form.select("data")] == [("600.0", "This is <half> of it.")]
+    assert (form["data-answer"], form.select_one("data.right").text) == ("1200.0", "✓ <Twelve> \\(12^2\\).")
+    assert [(mistake["value"], mistake.text) for mistake in form.select("data.mistake")] == [("600.0", "This is <half> of it.")]
     assert form.label["for"] == form.input["id"]
 
 
@@ -289,9 +289,9 @@ def test_a_prediction_is_checked(reader):
     page = reader()
     field, answer = page.locator("form.predict input"), page.locator("form.predict output")
     for guess, told in {
-        "1200": "✓ <Twelve> hundred.",
-        "1.17e3": "✓ <Twelve> hundred.",
-        " 1,210 ": "✓ <Twelve> hundred.",
+        "1200": "✓ <Twelve>",
+        "1.17e3": "✓ <Twelve>",
+        " 1,210 ": "✓ <Twelve>",
         "600": "This is <half> of it.",
         "612": "This is <half> of it.",
         "12": "A factor of 100 off",
@@ -307,8 +307,9 @@ def test_a_prediction_is_checked(reader):
         field.fill(guess)
         field.press("Enter")
         assert answer.text_content().startswith(told), guess
+        assert answer.locator(".math").count() == (1 if told.startswith("✓") else 0)
     assert page.locator("form.predict").get_by_text("<half>").count() <= 1, "mistakes stay hidden"
-    assert not page.locator("form.predict data").is_visible()
+    assert not page.locator("form.predict data.mistake").is_visible()
     assert "#" not in page.url
 
 
