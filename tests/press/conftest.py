@@ -125,9 +125,9 @@ count = 3
 
 ```{code-cell} python3
 glue(slope=-rate)
-glue(tiny=-2e-15 * rate)
 claims.check("slope", -rate, tolerance=0.01, why="exact here", control=("half the rate", -0.5))
 claims.check("power", 2.0, tolerance=0.01, why="exact here", control=("the paper's power", 4.0))
+glue(tiny=-2e-15 * rate)
 ```
 
 ```{code-cell} python3

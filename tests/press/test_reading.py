@@ -140,7 +140,9 @@ def test_what_an_author_writes_of_theorem_derivation_and_prediction(built):
     form = article.select_one("form.predict")
     assert form.has_attr("hidden"), "without a script there is no field"
     assert (form["data-answer"], form.select_one("data.right").text) == ("1200.0", "✓ <Twelve> \\(12^2\\).")
-    assert [(mistake["value"], mistake.text) for mistake in form.select("data.mistake")] == [("600.0", "This is <half> of it.")]
+    assert [(mistake["value"], mistake.text) for mistake in form.select("data.mistake")] == [
+        ("600.0", "This is <half> of it.")
+    ]
     assert form.label["for"] == form.input["id"]
 
 
