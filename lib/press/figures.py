@@ -94,7 +94,8 @@ def narrow(fig: Figure) -> None:
     rows = [[ax] for ax in panels if ax not in squares]
     rows += [squares[first : first + across] for first in range(0, len(squares), across)]
     curve = 2.7 if len(panels) < 4 else 2.2
-    heights = [{1: 3.0, 2: 2.0, 3: 1.45}[across] if row[0] in squares else curve for row in rows]
+    map_ = {1: 3.0, 2: 2.0, 3: 1.45}[across]
+    heights = [min(map_, 0.5 + map_ * flatness(row[0])) if row[0] in squares else curve for row in rows]
     grid = GridSpec(len(rows), 6, figure=fig, height_ratios=heights)
     for number, row in enumerate(rows):
         wide = 6 // len(row) if row[0] not in squares else 6 // across
@@ -111,6 +112,12 @@ def narrow(fig: Figure) -> None:
     named(fig, at_ends=False)
     rows = sum(ax.get_legend().get_window_extent().height for ax in panels if ax.get_legend()) / fig.dpi
     fig.set_size_inches(NARROW, sum(heights) + rows)
+
+
+def flatness(ax) -> float:
+    """The height of what axes show over its width."""
+    (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
+    return abs((high - low) / (right - left))
 
 
 def named(fig: Figure, *, at_ends: bool = True) -> None:

@@ -274,6 +274,15 @@ def test_on_a_phone_curves_stand_below_each_other_and_maps_are_square():
     plt.close(fig)
 
 
+def test_a_flat_map_takes_no_more_room_on_a_phone_than_it_needs():
+    fig, axes = plt.subplots(2, 2)
+    for ax, shape in zip(axes.flat, [(2, 20), (2, 20), (20, 20), (20, 20)], strict=True):
+        figures.heat(ax, np.ones(shape))
+    figures.narrow(fig)
+    assert fig.get_size_inches()[1] == pytest.approx(0.7 + 2.0), "a tenth of two inches, room for a title, and a square"
+    plt.close(fig)
+
+
 def test_neighbours_that_shared_an_axis_have_their_own_on_a_phone():
     fig, (left, right) = plt.subplots(ncols=2, sharey=True)
     left.plot([0, 1], [0, 1])
