@@ -294,11 +294,12 @@ def test_a_claim_that_a_run_cannot_measure_says_why_on_page_and_scoreboard(book)
 # --- links -----------------------------------------------------------------------------------------------
 
 
-def test_pages_carry_their_formulas_along_and_nothing_that_is_not_used(built):
-    assert "_static/mathjax/tex-chtml.js" in built.site()
+def test_pages_carry_nothing_that_is_not_used(built):
+    unused = re.compile("thebe|mathjax|fontawesome|togglebutton", re.I)
+    assert not [name for name in built.site() if unused.search(name) or name.endswith(".map")]
     for name in ("index", "paper/one", "references"):
         page = built.page(name)
-        assert not [script for script in page.find_all("script", src=True) if "thebe" in script["src"]]
+        assert not unused.search("".join(map(str, page.find_all(["script", "link"]))))
         assert not page.select('.citation-list[role="list"]')
 
 

@@ -1,12 +1,10 @@
 """The Sphinx side: each chapter's executed notebook becomes its page, with a footer and permalinks.
 
-And the library's docstrings as pages show them, MathJax carried along, the roles and directives of `boards`.
+And the library's docstrings as pages show them, the roles and directives of `boards`, and what is done to all pages.
 """
 
-import importlib.metadata
 import os
 import re
-import shutil
 from pathlib import Path
 
 import nbformat
@@ -21,12 +19,13 @@ from press.build.staleness import is_current
 from press.site import reading
 from press.site.boards import ClaimRole, Concordance, Scoreboard
 from press.site.cards import render
+from press.site.lean import lean
+from press.site.mathml import set_formulas
 from press.site.policy import own_scripts
 from press.site.reading import chapter_of
 
 STATIC = Path(__file__).with_name("static")
 THEBE = re.compile(r"<script( type=.text/x-thebe-config.)?>(?(1)|kernelName = ).*?</script>", re.S)
-MATHJAX = ("tex-chtml.js", "output/chtml/fonts/woff-v2/", "input/tex/extensions/")
 
 
 def give_executed(app, docname: str, source: list[str]) -> None:
@@ -106,19 +105,17 @@ def plain_docstring(app, what, name, obj, options, lines: list[str]) -> None:
     lines[:] = "\n\n".join(shown).split("\n")
 
 
-def add_mathjax(app, error) -> None:
-    """Carry MathJax along, so that pages load nothing from elsewhere."""
-    for file in importlib.metadata.files("sphinx-mathjax-offline") if not error else ():
-        part = file.as_posix().partition("static/mathjax/")[2]
-        if part.startswith(MATHJAX):
-            target = Path(app.outdir, "_static", "mathjax", part)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file.locate(), target)
+def finish_site(app, error) -> None:
+    """What is done to the pages once they are written, in this order."""
+    if not error:
+        site = Path(app.outdir)
+        for step in (set_formulas, lean, own_scripts):
+            step(site)
 
 
 def setup(app) -> dict:
     app.connect("builder-inited", lambda app: app.config.html_static_path.append(str(STATIC)))
-    for style in ("tokens.css", "press.css", "reading.css"):
+    for style in ("tokens.css", "press.css", "reading.css", "formulas.css", "icons.css"):
         app.add_css_file(style)
     for script in ("mode.js", "predict.js", "film.js"):
         app.add_js_file(script, loading_method="defer")
@@ -126,8 +123,7 @@ def setup(app) -> dict:
     app.connect("source-read", give_executed)
     app.connect("html-page-context", finish_page, priority=100)  # before the theme makes its buttons
     app.connect("autodoc-process-docstring", plain_docstring)
-    app.connect("build-finished", add_mathjax)
-    app.connect("build-finished", lambda app, error: None if error else own_scripts(Path(app.outdir)))
+    app.connect("build-finished", finish_site)
     app.add_post_transform(Permalinks)
     app.add_role("claim", ClaimRole())
     app.add_directive("scoreboard", Scoreboard)

@@ -233,18 +233,6 @@ class Opening(SphinxTransform):
         here.parent[place:place] = opened
 
 
-class Formulas(SphinxTransform):
-    """Formulas within finished HTML count too: a page that has no others loads what sets them."""
-
-    default_priority = 890  # after the domains have counted, at 850, and after the opening
-
-    def apply(self, **kwargs) -> None:
-        html = [raw.astext() for raw in self.document.findall(nodes.raw)]
-        html += [line["summary"] for line in self.document.findall(Details)]
-        if any('class="math ' in text for text in html):
-            self.env.get_domain("math").data["has_equations"][self.env.docname] = True
-
-
 class Together(SphinxTransform):
     """A formula and the punctuation beside it stay on one line, and so does a name that is not too long."""
 
@@ -406,7 +394,6 @@ def setup(app) -> None:
     app.add_node(Details, html=(visit_details, depart_details))
     app.add_transform(Cells)
     app.add_transform(Opening)
-    app.add_transform(Formulas)
     app.add_transform(Together)
     app.add_post_transform(Numbers)
     app.add_post_transform(Closed)
