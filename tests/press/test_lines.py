@@ -24,7 +24,7 @@ def record(measured, tolerance, control=None) -> Record:
 
 def drawn(line) -> list[tuple]:
     """The marks, without labels: kind and place, and the width of what has one."""
-    marks = [mark for mark in line.marks if mark[0].split()[0] not in ("up", "down")]
+    marks = [mark for mark in line.marks if mark[0].split()[0] not in ("up", "down", "low")]
     return [(kind, left, width) if kind in ("band", "slack") else (kind, left) for kind, left, width, _ in marks]
 
 
@@ -43,12 +43,12 @@ LINES = {  # a claim and its record: the marks, the labels above, the labels bel
     "equality": (
         claim("=", 1.0), record(1.05, 0.1, 1.4),
         [("band", 37.5, 25), ("tick", 50), ("dot", 56.25), ("cross", 98.8)],
-        ["predicted 1"], ["measured 1.05", "control 1.4"],
+        ["predicted 1", "control 1.4"], ["measured 1.05"],
     ),
     "control out of the line": (
         claim("=", 1.0), record(0.95, 0.1, -2.0),
         [("band", 37.5, 25), ("tick", 50), ("dot", 43.75), ("cross", 1.2), ("arrow", 0)],
-        ["predicted 1"], ["measured 0.95", "control −2"],
+        ["predicted 1", "control −2"], ["measured 0.95"],
     ),
     "measured out of the line": (
         claim("=", 1.0), record(2.0, 0.1, 1.4),
@@ -94,7 +94,7 @@ LINES = {  # a claim and its record: the marks, the labels above, the labels bel
         claim("in", (0.9, 1.1)), record(1.05, 0.01, 2.0),
         [("band", 27.27, 45.45), ("slack", 25, 2.27), ("slack", 72.73, 2.27), ("tick", 27.27), ("tick", 72.73),
          ("dot", 61.36), ("cross", 98.8), ("arrow", 100)],
-        ["from 0.9 to 1.1"], ["measured 1.05", "control 2"],
+        ["from 0.9 to 1.1", "control 2"], ["measured 1.05"],
     ),
     "a bound not measured": (
         claim("≥", 0.9, expect="not measured"), None,
@@ -113,7 +113,7 @@ def test_each_kind_of_line(name):
     line = lines.of(given_claim, given_record)
     assert drawn(line) == marks
     rows = labels(line)
-    assert [[text for _, text in rows[row]] for row in ("up", "down")] == [above, below]
+    assert [[text for _, text in found] for found in (rows["up"], rows["down"] + rows["low"])] == [above, below]
     assert line.measured == (given_record is not None and given_record.measured is not None)
 
 

@@ -8,7 +8,7 @@ from press.numbers import told
 
 EXACT = 1e-6  # with a smaller tolerance a line shows the distance from the prediction, in powers of ten
 DECADES = 10  # a bound and what was measured this far apart, as a ratio, share a logarithmic line
-CHARACTER = 2.2  # the width of a letter of a label on a phone, in per cent of the line's
+CHARACTER = 2.6  # the width of a letter of a label on a phone, in per cent of the line's; few systems have wider ones
 
 
 @dataclass
