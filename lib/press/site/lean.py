@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-UNUSED = r"(?:fontawesome|togglebutton|design-tabs|sphinx-thebe|sphinx_highlight|mathjax)"
+UNUSED = r"(?:fontawesome|togglebutton|design-tabs|sphinx-thebe|mathjax)"
 TAGS = re.compile(rf'\s*<(?:script|link)\b[^>]*(?:src|href)="[^"]*{UNUSED}[^"]*"[^>]*>(?:</script>)?')
 INLINE = re.compile(r"\s*<script>(?:let toggle|var togglebutton|window\.MathJax)[^<]*</script>")
 ICONS = re.compile(  # icons.css has those in use
