@@ -5,7 +5,7 @@ WANTED = { pwd; cat pyproject.toml constraints.txt; }
 EXTRAS = book
 
 .DEFAULT_GOAL := help
-.PHONY: help book test seeds grid faults lab bench mutants advisories clean setup
+.PHONY: help book test seeds grid faults lab pdf bench mutants advisories clean setup
 
 help: ## show these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -33,6 +33,10 @@ faults: setup ## long trials of the book: odd arguments, ended at random moments
 
 lab: setup ## open the chapters as notebooks in JupyterLab
 	@JUPYTER_CONFIG_PATH="$$PWD/.jupyter" $(PY) -m jupyterlab
+
+pdf: EXTRAS = book pdf
+pdf: setup ## the whole book on paper, in _build/book.pdf; wants Chromium or Chrome
+	@$(PY) -m press build && $(PY) -m press pdf
 
 bench: EXTRAS = bench
 bench: setup ## time a step, exact and sampled, in PyTorch and JAX (minutes; want a quiet machine)

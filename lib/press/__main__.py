@@ -1,6 +1,7 @@
 """python -m press build: run what is stale, publish. … run: execute chapters, even changed.
 
-… preview: one page. … seeds: every claim at every seed. … export: for Binder. … doctor: what a bug report needs.
+… preview: one page. … seeds: every claim at every seed. … export: for Binder. … pdf: the book on paper.
+… doctor: what a bug report needs.
 """
 
 import os
@@ -43,7 +44,7 @@ def main() -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     import argparse
 
-    from press.build import doctor, execute, export, publish, seeds
+    from press.build import doctor, execute, export, paper, publish, seeds
 
     signal.signal(signal.SIGINT, usual)
     parser = argparse.ArgumentParser(prog="python -m press", description=__doc__)
@@ -64,6 +65,8 @@ def main() -> int:
     exports.add_argument(
         "folder", type=Path, help="a new folder; GITHUB_REPOSITORY=owner/name says for which repository"
     )
+    papers = commands.add_parser("pdf", help="print the published book into one file, by a browser (extra: pdf)")
+    papers.add_argument("file", type=Path, nargs="?", default=ROOT / "_build" / "book.pdf")
     options = parser.parse_args()
     try:
         match options.command:
@@ -79,6 +82,8 @@ def main() -> int:
                 seeds.run_seeds(options.chapter, options.n)
             case "export":
                 export.export(options.folder)
+            case "pdf":
+                paper.pdf(options.file)
     except KeyboardInterrupt as ended:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough
         print(f"press: ended by Ctrl-C. {ended}", file=sys.stderr)

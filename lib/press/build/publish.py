@@ -22,6 +22,7 @@ from press.build.seeds import read, recorded
 from press.build.staleness import is_current, reasons
 from press.claims import Record
 from press.site import cards
+from press.site.public import version
 
 HTML, NEXT, PREVIOUS, PREVIEW = (BUILD / folder for folder in ("html", "next", "previous", "preview"))
 TELLING = "WARNING|ERROR|CRITICAL"
@@ -134,7 +135,8 @@ def published(chapter: Chapter) -> nbformat.NotebookNode:
 
 def inputs() -> dict[str, str]:
     """The hashes of all that the site is made from: files, executed notebooks, versions, the repository; no seconds."""
-    files = [ROOT / "_config.yml", ROOT / "_toc.yml", *(ROOT / "book").rglob("*"), *(ROOT / "lib").rglob("*")]
+    files = [ROOT / name for name in ("_config.yml", "_toc.yml", "CHANGELOG.md")]
+    files += [*(ROOT / "book").rglob("*"), *(ROOT / "lib").rglob("*")]
     parts = {
         str(f.relative_to(ROOT)): hashlib.sha256(f.read_bytes()).hexdigest() for f in filter(is_part_of_book, files)
     }
@@ -142,11 +144,12 @@ def inputs() -> dict[str, str]:
         executed = chapter.executed()
         ran = [executed["cells"], executed["metadata"].get("language_info"), chapter.kept()["hash"]]
         parts[f"executed {chapter.name}"] = digest(ran)
+    parts["version"] = version()
     parts["python"] = platform.python_version()
     parts["what is installed"] = digest(
         sorted([known.name, known.version] for known in importlib.metadata.distributions())
     )
-    parts["GITHUB_REPOSITORY"] = os.environ.get("GITHUB_REPOSITORY", "")
+    parts |= {name: os.environ.get(name, "") for name in ("GITHUB_REPOSITORY", "EDITION")}
     return parts
 
 

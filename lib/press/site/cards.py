@@ -11,6 +11,7 @@ from markupsafe import Markup, escape
 from press.ledger import Claim
 from press.numbers import told as number
 from press.site import lines
+from press.site.public import report
 
 MARKS = {"holds": "✓", "differs": "≠", "not measured": "–", "missed": "!"}
 BY = {"paper": "the paper's claim", "derived": "derived here"}
@@ -88,6 +89,7 @@ def card(claim: Claim | None, record, seeds=None) -> dict:
         "reason": (record.reason if record else claim.reason) or "",
         "line": lines.of(claim, record, seeds[2] if seeds else ()),
         "facts": facts(claim, record),
+        "report": report(f"Claim {record.id if record else claim.id}: ", "The claim says … I find …"),
         "problems": record.problems if record else [],
         "seeds": seeds,
     }

@@ -23,6 +23,7 @@ from press.site.lean import lean
 from press.site.mathml import set_formulas
 from press.site.policy import own_scripts
 from press.site.reading import chapter_of
+from press.site.sharing import share
 
 STATIC = Path(__file__).with_name("static")
 THEBE = re.compile(r"<script( type=.text/x-thebe-config.)?>(?(1)|kernelName = ).*?</script>", re.S)
@@ -122,6 +123,7 @@ def setup(app) -> dict:
     reading.setup(app)
     app.connect("source-read", give_executed)
     app.connect("html-page-context", finish_page, priority=100)  # before the theme makes its buttons
+    app.connect("html-page-context", share, priority=200)
     app.connect("autodoc-process-docstring", plain_docstring)
     app.connect("build-finished", finish_site)
     app.add_post_transform(Permalinks)
