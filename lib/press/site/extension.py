@@ -18,8 +18,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from press.build.export import buttons
 from press.build.publish import published
 from press.build.staleness import is_current
-from press.site import reading
-from press.site.boards import ClaimRole, Concordance, Scoreboard
+from press.site import boards, reading
 from press.site.cards import render
 from press.site.policy import own_scripts
 from press.site.reading import chapter_of
@@ -129,7 +128,5 @@ def setup(app) -> dict:
     app.connect("build-finished", add_mathjax)
     app.connect("build-finished", lambda app, error: None if error else own_scripts(Path(app.outdir)))
     app.add_post_transform(Permalinks)
-    app.add_role("claim", ClaimRole())
-    app.add_directive("scoreboard", Scoreboard)
-    app.add_directive("concordance", Concordance)
+    boards.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
