@@ -7,8 +7,14 @@
 
   const open = (row) => {
     row.open = true;
+    row.classList.add("met");
     row.scrollIntoView({ behavior: "instant" });
     row.querySelector("summary").focus({ preventScroll: true });
+  };
+  const start = (follow) => {
+    follow();
+    addEventListener("hashchange", follow);
+    addEventListener("load", () => { if (document.activeElement === document.body) follow(); }); // the browser's own jump takes the focus
   };
   const read = (hash) => { try { return decodeURIComponent(hash); } catch { return hash; } };
   const address = () => location.hash.slice(1).split("~");
@@ -20,9 +26,7 @@
 
   if (!form) {
     const follow = () => { const row = document.getElementById(read(address()[0])); if (rows.includes(row)) open(row); };
-    addEventListener("hashchange", follow);
-    follow();
-    return;
+    return start(follow);
   }
 
   const { q, ch } = form.elements;
@@ -87,25 +91,20 @@
   form.addEventListener("input", changed);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.querySelector("button").addEventListener("click", () => { clear(); changed(); q.focus(); });
-  q.addEventListener("keydown", (event) => {
-    const [first] = visible();
-    if (!first || !["Enter", "ArrowDown"].includes(event.key)) return;
-    event.preventDefault();
-    if (event.key === "Enter") open(first); else first.querySelector("summary").focus();
-  });
   addEventListener("keydown", (event) => {
-    const on = document.activeElement, step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    const { key } = event, on = document.activeElement, step = { ArrowDown: 1, ArrowUp: -1 }[key];
     if (event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "/" && !on.matches("input:not([type=checkbox]), select, textarea")) { event.preventDefault(); q.focus(); q.select(); }
-    if (step && on.matches(".row > summary")) {
-      event.preventDefault();
-      (visible()[visible().indexOf(on.parentElement) + step]?.querySelector("summary") ?? (step < 0 ? q : on)).focus();
+    const left = visible(), go = (to) => { event.preventDefault(); to.focus(); };
+    if (key === "/" && !on.matches("input:not([type=checkbox]), select, textarea")) { go(q); q.select(); }
+    if (on === q && key === "Enter" && left.length) { event.preventDefault(); open(left[0]); }
+    if (step && (on === q || on.matches(".row > summary"))) {
+      const next = left[left.indexOf(on.parentElement) + step];
+      go(next?.querySelector("summary") ?? (step < 0 ? q : on));
     }
-    const along = { ArrowRight: 1, ArrowLeft: -1 }[event.key], next = cells[cells.indexOf(on) + along];
-    if (along && cells.includes(on) && next) { event.preventDefault(); on.tabIndex = -1; next.tabIndex = 0; next.focus(); }
+    const along = { ArrowRight: 1, ArrowLeft: -1 }[key], next = along && cells.includes(on) && cells[cells.indexOf(on) + along];
+    if (next) { on.tabIndex = -1; next.tabIndex = 0; go(next); }
   });
   cells.forEach((cell, place) => { cell.tabIndex = place ? -1 : 0; });
-  addEventListener("hashchange", follow);
   form.hidden = false;
-  follow();
+  start(follow);
 })();
