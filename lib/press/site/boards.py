@@ -207,8 +207,9 @@ class Concordance(Board):
 
 
 def on_its_pages(app, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """The style and the script of rows, where there are some."""
+    """Where there are rows, their style, their script and their room: no contents beside them."""
     if '<details class="row' in context.get("body", ""):
+        context["meta"] = (context.get("meta") or {}) | {"html_theme.sidebar_secondary.remove": True}
         app.add_css_file("board.css")
         app.add_js_file("board.js", loading_method="defer")
 

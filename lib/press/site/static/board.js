@@ -85,8 +85,13 @@
     show(target ? "" : read(hash));
     if (rows.includes(target)) open(target); else target?.scrollIntoView();
   }
-  const changed = () => { show(); write(); };
   const visible = () => rows.filter((row) => !row.hidden);
+  const changed = () => {
+    show();
+    write();
+    const [top, under] = [visible()[0], form.parentElement].map((part) => part?.getBoundingClientRect());
+    if (top && top.top < under.bottom) scrollBy({ top: top.top - under.bottom - 60, behavior: "instant" }); // what is left lies above
+  };
 
   form.addEventListener("input", changed);
   form.addEventListener("submit", (event) => event.preventDefault());
