@@ -16,23 +16,23 @@ ITEMS = [
 UNAVAILABLE = ["Table 1", "Appendix figures"]
 
 
-def table() -> dict[str, list]:
+def rows() -> dict:
     page = BeautifulSoup((SITE / "items.html").read_text(encoding="utf-8"), "html.parser")
-    return {row.td.text: row.find_all("td") for row in page.select("table.concordance tbody tr")}
+    return {row.select_one(".name").text: row for row in page.select("details.row")}
 
 
 def test_every_numbered_item_has_a_page_two_clicks_away():
     landing = BeautifulSoup((SITE / "index.html").read_text(encoding="utf-8"), "html.parser")
     assert landing.select("article a[href='items.html']")
-    rows = table()
-    assert [item for item in ITEMS if item not in rows] == []
-    assert [item for item in ITEMS if not rows[item][2].a] == []
+    found = rows()
+    assert [item for item in ITEMS if item not in found] == []
+    assert [item for item in ITEMS if not found[item].select("a.place")] == []
 
 
 def test_what_was_not_available_is_listed_and_not_measured():
-    rows = table()
+    found = rows()
     for item in UNAVAILABLE:
-        assert rows[item][3].text == "1 not measured"
+        assert found[item].select_one(".told").text.strip() == "–1 not measured"
     reasons = [claim.reason for claim in ledger.claims().values() if claim.expect == "not measured"]
     assert len(reasons) == len(UNAVAILABLE)
     assert all(reason.startswith("not available") for reason in reasons)

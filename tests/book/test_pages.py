@@ -211,6 +211,24 @@ def test_search_finds_a_word_offline(browser):
     assert search(browser, "xylophonist") == []
 
 
+def test_a_claim_is_found_by_a_word_from_wherever_the_reader_is(browser):
+    context, said = browser.new_context(viewport={"width": 1280, "height": 800}), []
+    page = opened(context, "book/scoreboard", said, [])
+    page.keyboard.press("End")
+    page.wait_for_function("scrollY > 3000")
+    page.keyboard.press("/")
+    page.keyboard.type("plateau")
+    left = page.locator("details.row:visible")
+    assert 1 <= left.count() <= 5
+    under = page.locator(".finder").bounding_box()
+    assert under["y"] + under["height"] <= left.first.bounding_box()["y"] < 800
+    page.keyboard.press("Enter")
+    assert left.first.locator("dl.facts").is_visible()
+    assert "plateau" in left.first.text_content().lower()
+    context.close()
+    assert said == []
+
+
 # --- under a policy --------------------------------------------------------------------------------------
 
 POLICY = (

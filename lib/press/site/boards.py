@@ -1,21 +1,32 @@
-"""The ledger on pages: one claim in a sentence, every claim with its verdict, every numbered item with its page."""
+"""The ledger on pages: one claim in a sentence, every claim in a row that opens, every numbered item with its page.
+
+And for programs: `claims.json` beside the scoreboard.
+"""
 
 import json
 import re
+import tomllib
+from collections import Counter
+from pathlib import Path
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from press import ROOT, ledger
-from press.build.chapters import find, toc
+from press.build.chapters import find, read_text, toc
 from press.build.seeds import recorded
 from press.ledger import Claim
 from press.numbers import powers
+from press.numbers import told as number
 from press.site import cards
-from press.site.cards import render, told
+from press.site.cards import MARKS, render
 from press.site.reading import title
 
 TRIED = ROOT / "book" / "records" / "fuzz.json"
+FIRST = ("missed", "differs", "not measured")  # the verdicts that a reader looks for
+BY = {"paper": "the paper's", "derived": "derived here"}
+CLAIM = ("id", "source", "by", "statement", "relation", "predicted", "ours", "expect")
+RUN = ("measured", "tolerance", "why", "control", "outside")
 
 
 def anchor(name: str) -> str:
@@ -23,8 +34,13 @@ def anchor(name: str) -> str:
     return re.sub(r"\W+", "-", name.lower()).strip("-")
 
 
-def section(name: str, html: str) -> nodes.section:
-    return nodes.section("", nodes.title(name, name), nodes.raw("", html, format="html"), ids=[anchor(name)])
+def section(name: str, html: str, *ids: str, rows: int = 0) -> nodes.section:
+    """A heading, with the number of its rows, and what stands under it."""
+    count = [nodes.inline(f" {rows}", f" {rows}", classes=["count"])] if rows else []
+    title = nodes.title(name, "", nodes.Text(name), *count)
+    return nodes.section(
+        "", title, nodes.raw("", html, format="html"), ids=list(ids) or [anchor(name)], classes=["rows"]
+    )
 
 
 def tried() -> list[nodes.section]:
@@ -60,84 +76,146 @@ class ClaimRole(SphinxRole):
 
 
 class Board(SphinxDirective):
-    """What both directives read: the ledger's claims, and what the executed notebooks and the seeds' record keep."""
+    """What both directives read: the ledger's claims, and what the executed notebooks and the seeds' record keep.
+
+    Records stand in the order of reading: chapter by chapter, and as their checks do.
+    """
 
     def read(self) -> None:
         self.claims, self.records, self.places, self.seeds = ledger.claims(), {}, {}, {}
-        for chapter in find():
+        self.items = {item.name for items in ledger.sections().values() for item in items}
+        known = {f"book/{chapter.name}": chapter for chapter in find()}
+        for chapter in (known[page] for page in toc() if page in known):
             self.seeds |= recorded(chapter)
             for id, record in chapter.records().items():
                 self.records[id], self.places[id] = record, chapter.name
-
-    def told(self, claims: list[Claim]) -> str:
-        records = [self.records.get(claim.id) for claim in claims]
-        return told(record.verdict if record else "not measured" for record in records)
-
-    def naming(self, item: str) -> list[Claim]:
-        return [claim for claim in self.claims.values() if item in claim.items]
 
     def address(self, page: str, place: str = "") -> str:
         page = self.env.app.builder.get_relative_uri(self.env.docname, f"book/{page}")
         return f"{page}#{place}" if place else page
 
+    def card(self, claim: Claim) -> dict:
+        """A claim as the templates show it in a row."""
+        record, place = self.records.get(claim.id), self.places.get(claim.id)
+        sources = [(part.strip(), part.partition(",")[0].strip()) for part in claim.source.split(";")]
+        return cards.card(claim, record, self.seeds.get(claim.id)) | {
+            "origin": claim.by,
+            "place": place,
+            "ch": (place or "").rpartition("/")[2],
+            "title": title(place) if place else "Without a run",
+            "address": self.address(place, f"claim-{claim.id}") if place else "",
+            "board": self.address("scoreboard", claim.id),
+            "measured": "–" if not record or record.measured is None else number(record.measured),
+            "predicted": "" if claim.predicted is None else brief(claim.relation, claim.predicted),
+            "ours": "" if claim.ours is None else number(claim.ours),
+            "sources": [(part, self.address("items", anchor(i)) if i in self.items else "") for part, i in sources],
+        }
+
+
+def brief(relation: str, predicted) -> str:
+    """A prediction in a column: "1", "≤ 0.5", "0.9 to 1.1"."""
+    words = " to ".join(map(number, predicted)) if relation == "in" else number(predicted)
+    return {"≤": "≤ ", "≥": "≥ "}.get(relation, "") + words
+
+
+def verdicts(shown: list[dict]) -> list[dict]:
+    """How many cards there are of each verdict that occurs, with its mark."""
+    counts = Counter(card["verdict"] for card in shown)
+    return [
+        {"verdict": verdict, "kind": verdict.replace(" ", "-"), "mark": mark, "count": counts[verdict]}
+        for verdict, mark in MARKS.items()
+        if counts[verdict]
+    ]
+
 
 class Scoreboard(Board):
-    """Every claim of the ledger beside what the executed notebooks measured, section by section of the papers."""
+    """Every claim in a row: what missed, differs or was not measured first, the others chapter by chapter."""
 
     def run(self) -> list[nodes.Node]:
         self.read()
-        groups = {name: [item.name for item in items] for name, items in ledger.sections().items()}
-        derived = {claim.items[0] for claim in self.claims.values()} - {i for g in groups.values() for i in g}
-        order = [f"derived in {page.removeprefix('book/')}" for page in toc()]  # any other source comes after them
-        for source in [*filter(derived.__contains__, order), *sorted(derived.difference(order))]:
-            page = source.removeprefix("derived in ")
-            groups["Derived here: " + title(page) if source in order else source] = [source]
-        shown, table = [], []
-        for group, items in groups.items():
-            claims = [claim for claim in self.claims.values() if claim.items[0] in items]
-            if claims:
-                table.append({"anchor": anchor(group), "title": group, "told": self.told(claims)})
-                shown.append(section(group, render("group.html", items=[self.item(item) for item in items])))
-        total = self.told(list(self.claims.values()))
-        head = render("totals.html", claims=len(self.claims), told=total, groups=table)
-        return [nodes.raw("", head, format="html"), *shown, *tried()]
+        order = [id for id in self.records if id in self.claims] + [id for id in self.claims if id not in self.records]
+        shown, groups = [self.card(self.claims[id]) for id in order], {}
+        for card in shown:
+            groups.setdefault(card["place"], []).append(card)
+        groups = [
+            {"title": of[0]["title"], "ch": of[0]["ch"], "place": of[0]["place"], "cards": of} for of in groups.values()
+        ]
+        by = [(origin, words, sum(card["origin"] == origin for card in shown)) for origin, words in BY.items()]
+        head = render("board.html", claims=len(shown), verdicts=verdicts(shown), groups=groups, by=by)
+        found = [nodes.raw("", head, format="html")]
+        for verdict in FIRST:
+            if of := [card for card in shown if card["verdict"] == verdict]:
+                found.append(section(verdict.capitalize(), render("rows.html", cards=of), rows=len(of)))
+        for group in groups:
+            if of := [card for card in group["cards"] if card["verdict"] not in FIRST]:
+                ids = "in-" + anchor(group["place"]), anchor(f"Derived here: {group['title']}")
+                found.append(section(group["title"], render("rows.html", cards=of), *ids, rows=len(of)))
+        self.write(shown)
+        return [*found, section("Item by item, and for programs", self.more(), "by-item"), *tried()]
 
-    def item(self, name: str) -> dict:
-        """An item with its cards; a claim of two items is shown with the first."""
-        claims = self.naming(name)
-        own = [claim for claim in claims if claim.items[0] == name]
-        return {
-            "name": name,
-            "anchor": anchor(name) if claims and not name.startswith("derived in ") else "",
-            "cards": [self.card(claim) for claim in own],
-            "elsewhere": [claim.id for claim in claims if claim not in own],
+    def more(self) -> str:
+        def place(name: str) -> dict:
+            return {"name": name, "title": name, "anchor": anchor(name), "address": self.address("items", anchor(name))}
+
+        used = {item for claim in self.claims.values() for item in claim.items}
+        named = {
+            group: [item.name for item in items if item.name in used] for group, items in ledger.sections().items()
         }
+        groups = [place(group) | {"named": list(map(place, names))} for group, names in named.items()]
+        return render("more.html", page=self.address("items"), groups=groups)
 
-    def card(self, claim: Claim) -> dict:
-        card, place = cards.card(claim, self.records.get(claim.id), self.seeds.get(claim.id)), self.places.get(claim.id)
-        address = self.address(place, f"claim-{claim.id}") if place else ""
-        return card | {"place": place, "address": address}
+    def write(self, shown: list[dict]) -> None:
+        """`claims.json` beside the page: the same bytes from the same ledger and the same runs."""
+        project = tomllib.loads(read_text(ROOT / "pyproject.toml")).get("project", {})
+        rows = []
+        for card in shown:
+            claim, record = self.claims[card["id"]], self.records.get(card["id"])
+            row = {name: getattr(claim, name) for name in CLAIM} | {"verdict": card["verdict"]}
+            row |= {name: getattr(record, name, None) for name in RUN} | {"reason": card["reason"] or None}
+            row["control"] = dict(zip(("broken", "measured"), row["control"], strict=True)) if row["control"] else None
+            rows.append(row | {"chapter": card["place"], "address": card["address"] or None})
+        told = {"book": self.config.html_title, "version": project.get("version"), "claims": rows}
+        file = Path(self.env.app.outdir, f"{self.env.docname}.html").with_name("claims.json")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 class Concordance(Board):
-    """Every numbered item of the papers: what it is, the page where the book treats it, and how its claims ended."""
+    """Every numbered item of the papers: what it is, the page where the book treats it, and its claims."""
 
     def run(self) -> list[nodes.Node]:
         self.read()
         return [
-            section(group, render("concordance.html", items=[self.line(item) for item in items]))
+            section(group, render("items.html", items=list(map(self.item, items))))
             for group, items in ledger.sections().items()
         ]
 
-    def line(self, item: ledger.Item) -> dict:
+    def item(self, item: ledger.Item) -> dict:
         page, _, place = item.page.partition("#")
+        shown = [self.card(claim) for claim in self.claims.values() if item.name in claim.items]
         return {
             "name": item.name,
+            "anchor": anchor(item.name),
             "what": item.what,
             "note": item.note,
             "page": page,
             "title": title(page) if page else "",
             "address": self.address(page, place) if page else "",
-            "told": self.told(self.naming(item.name)),
-            "board": self.address("scoreboard", anchor(item.name)),
+            "cards": shown,
+            "verdicts": verdicts(shown),
         }
+
+
+def on_its_pages(app, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Where there are rows, their style, their script and their room: no contents beside them."""
+    if '<details class="row' in context.get("body", ""):
+        context["meta"] = (context.get("meta") or {}) | {"html_theme.sidebar_secondary.remove": True}
+        app.add_css_file("board.css")
+        app.add_js_file("board.js", loading_method="defer")
+
+
+def setup(app) -> None:
+    app.connect("html-page-context", on_its_pages)
+    app.add_role("claim", ClaimRole())
+    app.add_directive("scoreboard", Scoreboard)
+    app.add_directive("concordance", Concordance)

@@ -2,7 +2,6 @@
 
 import functools
 import re
-from collections.abc import Iterable
 from pathlib import Path
 
 import jinja2
@@ -127,9 +126,3 @@ def plain(claim: Claim | None, record, seeds=None) -> str:
     said += [f"{label}: {fact}" for label, fact in shown["facts"].items() if label != "In words"]
     statement = claim.statement if claim else ""
     return " · ".join([shown["verdict"], shown["id"], statement, *said, *list(seeds or ())[:1], *shown["problems"]])
-
-
-def told(verdicts: Iterable[str]) -> str:
-    """How many there are of each verdict: "3 holds · 1 differs"."""
-    verdicts = list(verdicts)
-    return " · ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in MARKS if verdict in verdicts)

@@ -16,8 +16,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from press.build.export import buttons
 from press.build.publish import published
 from press.build.staleness import is_current
-from press.site import reading
-from press.site.boards import ClaimRole, Concordance, Scoreboard
+from press.site import boards, reading
 from press.site.cards import render
 from press.site.lean import lean
 from press.site.mathml import set_formulas
@@ -127,7 +126,5 @@ def setup(app) -> dict:
     app.connect("autodoc-process-docstring", plain_docstring)
     app.connect("build-finished", finish_site)
     app.add_post_transform(Permalinks)
-    app.add_role("claim", ClaimRole())
-    app.add_directive("scoreboard", Scoreboard)
-    app.add_directive("concordance", Concordance)
+    boards.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
