@@ -195,3 +195,29 @@ def notation_faults() -> list[str]:
         elif row and "code" in head and not re.fullmatch(r"`[^`]+`", row[head.index("code")]):
             faults.append(f"book/notation.md:{number}: the symbol {row[0]} has no name in the code")
     return faults
+
+
+def redirects() -> dict[str, str]:
+    """Old addresses of pages and the new ones, as _config.yml has them: places as in _toc.yml."""
+    try:
+        told = yaml.safe_load(read_text(ROOT / "_config.yml"))
+    except yaml.YAMLError:
+        return {}  # `site_faults` says what is wrong
+    return (told.get("redirects") if isinstance(told, dict) else None) or {}
+
+
+def redirect_faults() -> list[str]:
+    """Old addresses that are a page's, or no address of the book; and those that lead to no page."""
+    told, pages = redirects(), toc()
+    if not isinstance(told, dict):
+        return ["_config.yml: redirects must be a table, `old: new`"]
+    found = []
+    for old, new in told.items():
+        place = f"_config.yml: redirects: {old}"
+        if old in pages:
+            found.append(f"{place}: is a page of the book, and cannot lead elsewhere")
+        elif not isinstance(old, str) or ODD.search(old) or not re.fullmatch(r"book(/[^/.][^/]*)+", old):
+            found.append(f"{place}: an old address is that of a page, such as book/paper/old, without .html")
+        if new not in pages:
+            found.append(f"{place}: leads to {new}, which is no page of _toc.yml")
+    return found

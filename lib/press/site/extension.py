@@ -18,7 +18,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from press.build.export import buttons
 from press.build.publish import published
 from press.build.staleness import is_current
-from press.site import reading
+from press.site import around, reading
 from press.site.boards import ClaimRole, Concordance, Scoreboard
 from press.site.cards import render
 from press.site.policy import own_scripts
@@ -123,6 +123,7 @@ def setup(app) -> dict:
     for script in ("mode.js", "predict.js", "film.js"):
         app.add_js_file(script, loading_method="defer")
     reading.setup(app)
+    around.setup(app)
     app.connect("source-read", give_executed)
     app.connect("html-page-context", finish_page, priority=100)  # before the theme makes its buttons
     app.connect("autodoc-process-docstring", plain_docstring)
