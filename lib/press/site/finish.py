@@ -19,7 +19,8 @@ from press.site.cards import render
 ARTICLE = re.compile(r"<article.*</article>", re.S)
 LINKS = "a.reference.internal[href*='#']:not(.headerlink)"
 LETTERS = 230  # of a preview: four lines
-ASIDE = ["form", "details", "table", "figure", "svg", "script", "style", "annotation"]
+ASIDE = ["details", "table", "figure"]
+DROPPED = "form, details, table, figure, svg, .headerlink, .eqno"
 PLACE = re.compile(r'<div class="list-of" data-of="(\w+)">.*?</div>')
 LISTS = {"figures": "figure[id]", "statements": "div.proof[id]"}
 UNUSED = re.compile(r'\s*<script[^>]*\b(searchtools|language_data|searchindex)\.js[^>]*></script>')
@@ -85,17 +86,15 @@ def preview(target: Tag) -> dict | None:
 
 def clean(tag: Tag) -> str:
     """The HTML of a tag without what does not belong in a preview: links, ids, asides."""
-    whole = copy.copy(tag)
-    for part in whole.find_all([*ASIDE[:-1], "a"]):
-        if part.name == "a" and "headerlink" not in part.get("class", ()):
-            part.unwrap()
-        else:
-            part.decompose()
-    for part in whole.find_all(class_="eqno"):
+    whole = Tag(name="div")
+    whole.append(copy.copy(tag))
+    for part in whole.select(DROPPED):
         part.decompose()
-    for part in [whole, *whole.find_all(id=True)]:
-        part.attrs.pop("id", None)
-    return str(whole)
+    for part in whole.find_all("a"):
+        part.unwrap()
+    for part in whole.find_all(id=True):
+        del part["id"]
+    return whole.decode_contents()
 
 
 def inner(tag: Tag) -> Markup:
@@ -108,7 +107,7 @@ def short(block: Tag) -> Markup:
     """The beginning of a block: a few lines of text, and its first formula on a line of its own."""
     left, display, lines = LETTERS, False, []
     for part in block.select("p, div.math") or [block]:
-        if part.find_parent(ASIDE[1:4]) not in (None, block.find_parent(ASIDE[1:4])) or "admonition-title" in part.get("class", ()):
+        if part.find_parent(ASIDE) != block.find_parent(ASIDE):
             continue
         if part.name == "div" and "math" in part["class"]:
             lines += [] if display else [clean(part)]
