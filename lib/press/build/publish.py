@@ -32,7 +32,7 @@ KEPT = "_build/html is still the last good book"
 def build() -> None:
     """Execute what is stale and publish the book; a SystemExit says why where the last good book stays."""
     read()
-    refuse(book_faults() + redirect_faults() + call_faults(find()) + ledger_faults(find()) + notation_faults())
+    refuse(text_faults())
     if not all(map(is_current, find())) or site_reasons():
         refuse(site_faults())
         with lock():
@@ -58,10 +58,15 @@ def slow() -> list[str]:
     ]
 
 
+def text_faults() -> list[str]:
+    """What can be said against the book before anything runs."""
+    return book_faults() + redirect_faults() + call_faults(find()) + ledger_faults(find()) + notation_faults()
+
+
 def dry_run() -> None:
     """Say what a build would do, and why; do nothing."""
     read()
-    refuse(book_faults() + redirect_faults() + call_faults(find()) + ledger_faults(find()) + notation_faults() + site_faults())
+    refuse(text_faults() + site_faults())
     stale = {chapter.name: why for chapter in find() if (why := reasons(chapter))}
     for name, why in stale.items():
         print(f"would run {name}: {', '.join(why)}")

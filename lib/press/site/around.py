@@ -1,4 +1,4 @@
-"""Moving about: symbols that lead to the notation, what the next page answers, lists, the search page, old addresses."""
+"""Moving about: symbols that lead to the notation, what neighbours answer, lists, the search page, old addresses.
 
 import re
 from collections import Counter
@@ -9,11 +9,11 @@ from sphinx.transforms import SphinxTransform
 from sphinx.util.docutils import SphinxDirective
 
 from press import ROOT
-from press.build.chapters import Chapter, find, toc
+from press.build.chapters import Chapter, toc
 from press.build.faults import redirects
 from press.site.cards import render
 from press.site.finish import finish
-from press.site.reading import chapter_of
+from press.site.reading import chapter_of, named
 
 THEME = Path(__file__).with_name("theme")
 NOTATION = "book/notation"
@@ -48,12 +48,11 @@ def known_in(chapter: Chapter) -> dict[str, str]:
 
     They are its own, and those of its part's chapters that it needs first: a neighbour's letters are others.
     """
-    named = {name: other for other in find() for name in (other.name, other.name.rpartition("/")[2])}
     before, left = set(), [chapter]
     while left:
         if (one := left.pop()).name not in before:
             before.add(one.name)
-            left += [named[name] for name in one.front.get("opening", {}).get("needs", ()) if name in named]
+            left += map(named, one.front.get("opening", {}).get("needs", ()))
     part, found = chapter.name.rpartition("/")[0], {}
     for own in (True, False):
         for formulas, id, page in symbols():
@@ -69,8 +68,9 @@ class Symbols(SphinxTransform):
 
     def apply(self, **kwargs) -> None:
         if self.env.docname == NOTATION:
-            rows = [row for row in self.document.findall(nodes.row) if list(row[0].findall(nodes.math))]
-            for row, id in zip(rows, ids_of([[m.astext() for m in r[0].findall(nodes.math)] for r in rows]), strict=True):
+            rows = [(row, [m.astext() for m in row[0].findall(nodes.math)]) for row in self.document.findall(nodes.row)]
+            rows = [(row, found) for row, found in rows if found]
+            for (row, _), id in zip(rows, ids_of([found for _, found in rows]), strict=True):
                 row["ids"].append(id)
         elif chapter := chapter_of(self.env.docname):
             known, seen = known_in(chapter), set()
@@ -83,11 +83,14 @@ class Symbols(SphinxTransform):
                     link += formula
 
 
+STILL = nodes.title | nodes.caption | nodes.reference | nodes.term | nodes.Admonition | nodes.table
+
+
 def section_of(node: nodes.Node) -> str:
     """The section of the second level that holds running text; empty for what is no running text."""
     names = []
     while node := node.parent:
-        if isinstance(node, nodes.title | nodes.caption | nodes.reference | nodes.term | nodes.Admonition | nodes.table):
+        if isinstance(node, STILL):
             return ""
         if isinstance(node, nodes.section):
             names.append(node["ids"][0])

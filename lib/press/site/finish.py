@@ -7,6 +7,7 @@ import copy
 import json
 import posixpath
 import re
+import unicodedata
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -17,255 +18,187 @@ from press.build.chapters import toc
 from press.site.cards import render
 
 ARTICLE = re.compile(r"<article.*</article>", re.S)
-LINKS = "a.reference.internal[href*='#']:not(.headerlink)"
-LETTERS = 230  # of a preview: four lines
-ASIDE = ["details", "table", "figure"]
-DROPPED = "form, details, table, figure, svg, .headerlink, .eqno"
-PLACE = re.compile(r'<div class="list-of" data-of="(\w+)">.*?</div>')
-LISTS = {"figures": "figure[id]", "statements": "div.proof[id]"}
-UNUSED = re.compile(r'\s*<script[^>]*\b(searchtools|language_data|searchindex)\.js[^>]*></script>')
+SEARCH = re.compile(r"\s*<script[^>]*\b(searchtools|language_data|searchindex)\.js[^>]*></script>")  # Sphinx's
+LIST = re.compile(r'<div class="list-of" data-of="(\w+)">.*?</div>')
+LISTED = {"figures": "figure[id]", "statements": "div.proof[id]"}
+LETTERS = 200  # of a preview: four lines
+ASIDE = ["details", "table", "figure"]  # not in a preview
+FOUND = "section[id], div.proof[id], div.exercise[id], tr[id], dt[id]"  # what has a name of its own in the search
+BLOCKS = ["p", "div", "li", "td", "th", "dt", "dd", "summary", "figcaption"]
+
+Pages = dict[str, BeautifulSoup]
 
 
 def finish(app, error) -> None:
     site = Path(app.outdir)
-    if error or app.builder.name != "html":
+    if error or app.builder.format != "html":
         return
-    texts = {page: (site / f"{page}.html").read_text(encoding="utf-8") for page in toc() if (site / f"{page}.html").is_file()}
-    pages = {page: BeautifulSoup((ARTICLE.search(text) or [""])[0], "html.parser") for page, text in texts.items()}
-    for page, text in texts.items():
-        shown = previews(page, pages)
-        text = PLACE.sub(lambda place, page=page: list_of(place[1], page, pages), text)
-        (site / f"{page}.html").write_text(text.replace("</body>", shown + "</body>"), encoding="utf-8")
-    for file in site.glob("**/*.html"):
-        text = file.read_text(encoding="utf-8")
-        if UNUSED.search(text):
-            file.write_text(UNUSED.sub("", text), encoding="utf-8")
-    found = [[page, title_of(html), entries(html)] for page, html in pages.items()]
-    told = json.dumps(found, ensure_ascii=False, separators=(",", ":"))
+    texts = {
+        file: file.read_text(encoding="utf-8") for file in site.rglob("*.html") if site / "_static" not in file.parents
+    }
+    pages: Pages = {}
+    for page in toc():
+        if text := texts.get(site / f"{page}.html"):  # a preview makes one page alone
+            pages[page] = BeautifulSoup(ARTICLE.search(text)[0], "html.parser")
+            for part in pages[page].select("svg, script, style, form, annotation, .headerlink"):
+                part.decompose()
+    for file, text in texts.items():
+        text, page = SEARCH.sub("", text), file.relative_to(site).with_suffix("").as_posix()
+        if page in pages:
+            text = LIST.sub(lambda place, page=page: list_of(place[1], page, pages), text)
+            text = text.replace("</body>", previews(page, pages) + "</body>")
+        file.write_text(text, encoding="utf-8")
+    told = json.dumps([entries(page, html) for page, html in pages.items()], ensure_ascii=False, separators=(",", ":"))
     (site / "_static" / "searchtext.js").write_text(f"window.searchText = {told};\n", encoding="utf-8")
 
 
 # --- previews --------------------------------------------------------------------------------------------------------
 
 
-def previews(page: str, pages: dict[str, BeautifulSoup]) -> str:
+def previews(page: str, pages: Pages) -> str:
     """For each link of a page to something that can be shown, a template."""
     shown = {}
-    for link in pages[page].select(LINKS):
+    for link in pages[page].select("a.reference.internal[href*='#']"):
         path, _, name = link["href"].partition("#")
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(page), path)).removesuffix(".html") if path else page
-        if link["href"] not in shown and target in pages:
-            found = pages[target].find(id=unquote(name))
-            shown[link["href"]] = preview(found) if found else None
+        other = (
+            posixpath.normpath(posixpath.join(posixpath.dirname(page), path)).removesuffix(".html") if path else page
+        )
+        if link["href"] not in shown and other in pages:
+            target = pages[other].find(id=unquote(name))
+            shown[link["href"]] = preview(target) if target else None
     return render("previews.html", previews={address: told for address, told in shown.items() if told})
 
 
-def preview(target: Tag) -> dict | None:
+def preview(target: Tag) -> tuple[str, Markup] | None:
     """What a preview says of a target, its name and its body; None for what is left to the link."""
     kind = set(target.get("class", ()))
-    if target.name == "figure" and (caption := target.find("figcaption")):
-        return {"name": number_of(caption), "body": short(caption.select_one(".caption-text") or caption)}
-    if kind & {"proof", "exercise"} and (title := target.select_one("p.admonition-title")):
-        name = f"{number_of(title)} {title_words(title)}".strip()
-        return {"name": Markup(name), "body": short(target.find("section") or target)}
-    if target.name == "div" and "math" in kind:
-        number = target.select_one(".eqno")
-        return {"name": f"Equation {text_of(number) if number else ''}".strip(), "body": Markup(clean(target))}
+    if target.name == "figure":
+        return number(target), short(target.select_one(".caption-text"))
+    if kind & {"proof", "exercise"}:
+        return Markup(f"{number(target)} {heading(target)}"), short(target.section)
+    if "math" in kind:
+        return f"Equation {words(target.select_one('.eqno'))}", clean(target)
     if "citation" in kind:
-        return {"name": "Reference", "body": short(target)}
-    if target.name == "dt" and (told := target.find_next_sibling("dd")):
-        return {"name": text_of(target), "body": short(told)} if target.find_parent("dl", class_="glossary") else None
+        return "Reference", short(target)
+    if "claim" in kind:
+        return "Claim", clean(target.select_one(".say"))
+    if target.name == "dt" and "glossary" in target.parent["class"]:
+        return words(target), short(target.find_next_sibling("dd"))
     if target.name == "tr":
-        heads = [text_of(head) for head in target.find_parent("table").select("thead th")]
-        cells = dict(zip(heads, map(inner, target.find_all("td")), strict=False))
-        return {"name": "Notation", "body": Markup(render("symbol.html", cells={"code": "", "shape": ""} | cells))}
-    if "claim" in kind and (said := target.select_one(".say")):
-        return {"name": "Claim", "body": Markup(f"<p>{inner(said)}</p>")}
+        heads = [words(head) for head in target.find_parent("table").select("thead th")]
+        cells = dict(zip(heads, (inner(cell.p) for cell in target.find_all("td")), strict=True))
+        return "Notation", Markup(render("symbol.html", cells={"code": "", "shape": ""} | cells))
     return None
 
 
-def clean(tag: Tag) -> str:
-    """The HTML of a tag without what does not belong in a preview: links, ids, asides."""
+def clean(part: Tag | NavigableString) -> Markup:
+    """The HTML of a part without what does not belong in a preview: links, ids, asides."""
     whole = Tag(name="div")
-    whole.append(copy.copy(tag))
-    for part in whole.select(DROPPED):
-        part.decompose()
-    for part in whole.find_all("a"):
-        part.unwrap()
-    for part in whole.find_all(id=True):
-        del part["id"]
-    return whole.decode_contents()
+    whole.append(copy.copy(part))
+    for aside in [*whole.find_all(ASIDE), *whole.select(".eqno")]:
+        aside.decompose()
+    for link in whole.find_all("a"):
+        link.unwrap()
+    for named in whole.find_all(id=True):
+        del named["id"]
+    return Markup(whole.decode_contents())
 
 
-def inner(tag: Tag) -> Markup:
-    """What stands in a tag, or in its only paragraph."""
-    tag = tag.p if tag.p and tag.name != "p" else tag
-    return Markup("".join(clean(c) if isinstance(c, Tag) else str(escape(c)) for c in tag.children)).strip()
+def inner(part: Tag) -> Markup:
+    return Markup("").join(map(clean, part.children)).strip()
 
 
 def short(block: Tag) -> Markup:
     """The beginning of a block: a few lines of text, and its first formula on a line of its own."""
-    left, display, lines = LETTERS, False, []
+    left, lines, shown = LETTERS, [], False
     for part in block.select("p, div.math") or [block]:
-        if part.find_parent(ASIDE) != block.find_parent(ASIDE):
-            continue
-        if part.name == "div" and "math" in part["class"]:
-            lines += [] if display else [clean(part)]
-            display = True
-        elif left > 0:
+        if part.name == "div" and not shown:
+            lines.append(clean(part))
+            shown = True
+        elif part.name != "div" and left > 0 and part.find_parent(ASIDE) == block.find_parent(ASIDE):
             line, left = cut(part, left)
-            lines.append(f"<p>{line}</p>")
-    return Markup("\n".join(lines))
+            lines.append(Markup("<p>{}</p>").format(line))
+    return Markup("\n").join(lines)
 
 
-def cut(part: Tag, left: int) -> tuple[str, int]:
-    """The beginning of a paragraph, of so many letters; and how many are left."""
-    line = ""
-    for child in part.children:
-        length = len(text_of(child))
-        if length > left and isinstance(child, NavigableString):
-            return line + str(escape(str(child)[:left].rpartition(" ")[0])) + "…", 0
-        if left <= 0 or length > left + 40:
-            return line + "…", 0
-        line += clean(child) if isinstance(child, Tag) else str(escape(child))
-        left -= length
+def cut(block: Tag, left: int, sentence: bool = False) -> tuple[Markup, int]:
+    """The beginning of a paragraph, of so many letters or of one sentence; and how many letters are left."""
+    line = Markup("")
+    for part in block.children:
+        text = str(part) if isinstance(part, NavigableString) else ""
+        if sentence and (end := re.search(r"[.!?](?=\s|$)", text)):
+            return line + text[: end.end()], 0
+        if (length := len(part.get_text())) > left + (0 if text else 40):  # a formula is shorter than its source
+            return line + text[:left].rpartition(" ")[0] + "…", 0
+        line, left = line + clean(part), max(left - length, 0)
     return line, left
 
 
 # --- lists -----------------------------------------------------------------------------------------------------------
 
 
-def list_of(kind: str, page: str, pages: dict[str, BeautifulSoup]) -> str:
+def list_of(kind: str, page: str, pages: Pages) -> str:
     """Figures or statements of all pages, by page: number, words, link."""
     groups = []
     for other, html in pages.items():
         address = posixpath.relpath(f"{other}.html", posixpath.dirname(page))
-        found = [
-            {"number": number_of(target), "words": words_of(target), "address": f"{address}#{target['id']}"}
-            for target in html.select(LISTS[kind])
-        ]
-        if found:
-            groups.append({"title": title_of(html), "address": address, "found": found})
+        found = [(f"{address}#{part['id']}", number(part), heading(part)) for part in html.select(LISTED[kind])]
+        groups += [{"title": words(html.h1), "address": address, "found": found}] if found else []
     return render("list-of.html", groups=groups)
 
 
-def words_of(target: Tag) -> Markup:
-    """The title of a statement, or the first sentence of a statement or a caption."""
-    if (title := target.select_one("p.admonition-title")) and (words := title_words(title)):
-        return Markup(words)
-    line = ""
-    for child in (target.select_one(".caption-text") or target.select_one("section p") or target).children:
-        if isinstance(child, NavigableString) and (end := re.search(r"[.!?](?=\s|$)", child)):
-            return Markup(line + str(escape(child[: end.start() + 1])))
-        line += clean(child) if isinstance(child, Tag) else str(escape(child))
-    return Markup(line)
+def heading(target: Tag) -> Markup:
+    """The title of a statement without number and brackets; else the first sentence of a statement or a caption."""
+    if title := target.select_one("p.admonition-title"):
+        told = Markup("").join(clean(part) for part in title.children if part is not title.span).strip()
+        if told:
+            return Markup(re.sub(r"^\((.*)\)((?:</span>)*)$", r"\1\2", told, flags=re.S))
+    return cut(target.select_one(".caption-text, section p"), 1000, sentence=True)[0]
 
 
-def number_of(tag: Tag) -> str:
-    number = tag.select_one(".caption-number")
-    return text_of(number) if number else ""
+def number(target: Tag) -> str:
+    return words(target.select_one(".caption-number"))
 
 
-def title_words(title: Tag) -> str:
-    """The title of a statement, in HTML, without its number and its brackets."""
-    words = "".join(clean(c) if isinstance(c, Tag) else str(escape(c)) for c in title.children if not drops(c)).strip()
-    return re.sub(r"^\((.*)\)$", r"\1", words, flags=re.S)
+def words(part: Tag | None) -> str:
+    return " ".join(part.get_text().split()) if part else ""
 
 
-def drops(part) -> bool:
-    return isinstance(part, Tag) and bool({"caption-number", "headerlink"} & set(part.get("class", ())))
+# --- the search ------------------------------------------------------------------------------------------------------
 
 
-def title_of(html: BeautifulSoup) -> str:
-    return text_of(html.h1) if html.h1 else ""
-
-
-# --- text ------------------------------------------------------------------------------------------------------------
-
-GREEK = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi psi omega"
-LETTER = dict(zip(GREEK.split(), "αβγδεζηθικλμνξοπρστυφχψω", strict=True))
-LETTER |= {name.capitalize(): letter.upper() for name, letter in LETTER.items()} | {"varepsilon": "ε", "varphi": "φ"}
-SIGNS = {"le": "≤", "ge": "≥", "ne": "≠", "to": "→", "infty": "∞", "cdot": "·", "times": "×", "in": "∈", "sum": "Σ"}
-SIGNS |= {"approx": "≈", "propto": "∝", "lVert": "‖", "rVert": "‖", "langle": "⟨", "rangle": "⟩", "sqrt": "√", "ll": "≪"}
-NAMES = ("log", "exp", "max", "min", "softmax", "sign", "tr")
+def entries(page: str, html: BeautifulSoup) -> list:
+    """A page, its title, and what can be found on it: [id, heading, text, code], in order. What is read is taken out."""
+    title, found = words(html.h1), []
+    for formula in html.select(".math"):
+        formula.replace_with(plain(formula.get_text()))
+    for block in html.find_all(BLOCKS):
+        block.append(" ")
+    for part in reversed(html.select(FOUND)):  # what is within another is read before it
+        head = part if part.name == "dt" else part.find(["h1", "h2", "h3", "h4", "td"], recursive=False)
+        if head := head or part.find("p", class_="admonition-title", recursive=False):
+            name, told = words(head), part.find_next_sibling("dd") if head is part else part
+            head.extract()
+            code = " ".join(words(code.extract()) for code in told.find_all("pre")) if told else ""
+            found.append([part["id"], name, words(told), code])
+            (told or part).decompose()
+    return [page, title, found[::-1]]
 
 
 def plain(tex: str) -> str:
-    """A formula in one line of text: letters and signs for their names."""
-    tex = re.sub(r"\\\\|&|\\(begin|end|tag)\{\w+\*?\}|\\[()\[\],;:!]", " ", tex)
-    names = LETTER | SIGNS | {name: name for name in NAMES}
-    tex = re.sub(r"\\([A-Za-z]+)", lambda found: names.get(found[1], "") + " ", tex)
-    tex = re.sub(r"\s*([_^])\s*", r"\1", re.sub(r"[{}\\]|\^(?=\{?[*∗⋆])|[′]", "", tex))
-    return re.sub(r"\s+(?=[_^*])|(?<=[αβγδεηθκλμνξπρστφψω])\s+(?=[_^*,.)])", "", " ".join(tex.split()))
+    """A formula in one line of text: letters and signs for their names, no braces. One that is no TeX stays."""
+
+    def sign(found: re.Match) -> str:
+        case, name = "CAPITAL" if found[1][0].isupper() else "SMALL", found[1].upper().removeprefix("VAR")
+        try:
+            return unicodedata.lookup(f"GREEK {case} LETTER {name.replace('LAMBDA', 'LAMDA')}")
+        except KeyError:
+            return SIGNS.get(found[1], " ")
+
+    tex = re.sub(r"\\(begin|end|tag|text)\{\w+\*?\}|\\\W|&", " ", tex)
+    tex = re.sub(r"\\([A-Za-z]+) *", sign, tex)
+    return " ".join(re.sub(r"[{}]|\^(?=\{?\*)", "", tex).split())
 
 
-def text_of(part) -> str:
-    """The words of a part of a page, without asides and permalinks, formulas in plain text."""
-    if isinstance(part, NavigableString):
-        return str(part)
-    found = []
-    gather(part, found)
-    return " ".join("".join(found).split())
-
-
-def gather(part: Tag, found: list[str]) -> None:
-    for child in part.children:
-        if isinstance(child, NavigableString):
-            found.append(str(child))
-        elif child.name in ("svg", "script", "style", "annotation", "form") or "headerlink" in child.get("class", ()):
-            continue
-        elif "math" in child.get("class", ()):
-            whole = child.get_text()
-            found.append(plain(whole) if "\\" in whole else re.sub(r"\s+", "", text_without(child)))
-        else:
-            gather(child, found)
-            found.append(" " if child.name in ("p", "li", "td", "th", "dt", "dd", "div", "figure", "summary", "tr") else "")
-
-
-def text_without(math: Tag) -> str:
-    return "".join(s for s in math.find_all(string=True) if not s.find_parent("annotation"))
-
-
-def entries(html: BeautifulSoup) -> list[list[str]]:
-    """What can be found on a page: (id, heading, text, code) of each section, statement, symbol, term and name."""
-    found: list[list[str]] = []
-    if html.article:
-        walk(html.article, ["", "", "", ""], found)
-    return [[id, *(" ".join(part.split()) for part in rest)] for id, *rest in found]
-
-
-def walk(node: Tag, entry: list[str], found: list[list[str]]) -> None:
-    for child in node.children:
-        if isinstance(child, NavigableString):
-            entry[2] += str(child)
-            continue
-        kind = set(child.get("class", ()))
-        if child.name in ("svg", "script", "style", "form", "template") or kind & {"headerlink", "list-of"}:
-            continue
-        if child.name == "pre":
-            entry[3] += child.get_text() + " "
-        elif kind & {"math"}:
-            gather(BeautifulSoup(f"<p>{child}</p>", "html.parser"), told := [])
-            entry[2] += "".join(told)
-        elif heading := heading_of(child, kind):
-            found.append([child["id"], text_of(heading), "", ""])
-            if child.name == "dt":
-                entry = found[-1]  # and what stands under it
-            else:
-                walk(child, found[-1], found)
-        elif child.name not in ("h1", "h2", "h3", "h4") and "admonition-title" not in kind:
-            walk(child, entry, found)
-            entry[2] += " " if child.name not in ("span", "em", "strong", "a", "code", "b", "i", "sub", "sup") else ""
-
-
-def heading_of(tag: Tag, kind: set[str]) -> Tag | None:
-    """What an entry of the search is called; None for what is none."""
-    if not tag.get("id"):
-        return None
-    if tag.name == "section":
-        return tag.find(["h1", "h2", "h3", "h4"], recursive=False)
-    if kind & {"proof", "exercise"}:
-        return tag.select_one("p.admonition-title")
-    if tag.name == "tr":
-        return tag.find("td")
-    return tag if tag.name == "dt" else None
+SIGNS = {"le": "≤", "ge": "≥", "to": "→", "infty": "∞", "cdot": "·", "times": "×", "lVert": "‖", "rVert": "‖"}
+SIGNS |= {name: name for name in ("log", "exp", "max", "min", "softmax", "tr")}
