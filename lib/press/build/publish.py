@@ -17,7 +17,7 @@ from press import ROOT, ledger
 from press.build import audit
 from press.build.chapters import BUILD, Chapter, digest, find, is_part_of_book
 from press.build.execute import chosen, jobs, lock, refuse, run, tell
-from press.build.faults import book_faults, call_faults, ledger_faults, notation_faults, redirect_faults, site_faults
+from press.build.faults import book_faults, call_faults, ledger_faults, notation_faults, site_faults
 from press.build.seeds import read, recorded
 from press.build.staleness import is_current, reasons
 from press.claims import Record
@@ -32,7 +32,7 @@ KEPT = "_build/html is still the last good book"
 def build() -> None:
     """Execute what is stale and publish the book; a SystemExit says why where the last good book stays."""
     read()
-    refuse(text_faults())
+    refuse(book_faults() + call_faults(find()) + ledger_faults(find()) + notation_faults())
     if not all(map(is_current, find())) or site_reasons():
         refuse(site_faults())
         with lock():
@@ -58,15 +58,10 @@ def slow() -> list[str]:
     ]
 
 
-def text_faults() -> list[str]:
-    """What can be said against the book before anything runs."""
-    return book_faults() + redirect_faults() + call_faults(find()) + ledger_faults(find()) + notation_faults()
-
-
 def dry_run() -> None:
     """Say what a build would do, and why; do nothing."""
     read()
-    refuse(text_faults() + site_faults())
+    refuse(book_faults() + call_faults(find()) + ledger_faults(find()) + notation_faults() + site_faults())
     stale = {chapter.name: why for chapter in find() if (why := reasons(chapter))}
     for name, why in stale.items():
         print(f"would run {name}: {', '.join(why)}")

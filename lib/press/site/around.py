@@ -1,7 +1,6 @@
-"""Moving about: symbols that lead to the notation, what neighbours answer, lists, the search page, old addresses.
+"""Moving about: symbols lead to the notation, neighbours say what they answer; lists, a search, old addresses."""
 
 import re
-from collections import Counter
 from pathlib import Path
 
 from docutils import nodes
@@ -12,35 +11,23 @@ from press import ROOT
 from press.build.chapters import Chapter, toc
 from press.build.faults import redirects
 from press.site.cards import render
-from press.site.finish import finish
+from press.site.finish import LISTED, finish
 from press.site.reading import chapter_of, named
 
-THEME = Path(__file__).with_name("theme")
 NOTATION = "book/notation"
 UNUSED = ("searchtools", "language_data", "searchindex", "doctools", "sphinx_highlight")  # our own search needs none
-
-
-# --- symbols ---------------------------------------------------------------------------------------------------------
-
-
-def ids_of(rows: list[list[str]]) -> list[str]:
-    """The ids of the notation's rows, given the formulas in the first cell of each."""
-    seen, ids = Counter(), []
-    for symbols in rows:
-        name = "symbol-" + re.sub(r"[\W_]+", "-", " ".join(symbols).replace("*", "star")).strip("-")
-        seen[name] += 1
-        ids.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
-    return ids
+STILL = nodes.title | nodes.caption | nodes.reference | nodes.term | nodes.Admonition | nodes.table  # no running text
 
 
 def symbols() -> list[tuple[list[str], str, str]]:
-    """The notation's rows that have a symbol: its formulas, its id there, and the chapter that defines it."""
-    file = ROOT / f"{NOTATION}.md"
-    lines = file.read_text(encoding="utf-8-sig").splitlines() if file.is_file() else ()
-    rows = [(re.findall(r"\$([^$]+)\$", row.split(" | ")[0]), row) for row in lines if row.startswith("| ")]
-    rows = [(found, re.search(r"\]\(([^)]+)\.md\)[^|]*\|$", row)) for found, row in rows if found]
-    ids = ids_of([found for found, _ in rows])
-    return [(found, id, page[1] if page else "") for (found, page), id in zip(rows, ids, strict=True)]
+    """The notation's rows that have a symbol: its formulas, its id there, and the page that defines it."""
+    file, rows = ROOT / f"{NOTATION}.md", []
+    for line in file.read_text(encoding="utf-8-sig").splitlines() if file.is_file() else ():
+        if line.startswith("| ") and (found := re.findall(r"\$([^$]+)\$", line.split(" | ")[0])):
+            page = (re.findall(r"\]\(([^)]+)\.md\)", line) or [""])[-1]
+            name = re.sub(r"[\W_]+", "-", f"symbol {' '.join(found).replace('*', ' star')} {page.rpartition('/')[2]}")
+            rows.append((found, name.strip("-"), page))
+    return rows
 
 
 def known_in(chapter: Chapter) -> dict[str, str]:
@@ -48,17 +35,15 @@ def known_in(chapter: Chapter) -> dict[str, str]:
 
     They are its own, and those of its part's chapters that it needs first: a neighbour's letters are others.
     """
-    before, left = set(), [chapter]
+    before, left, own, others = set(), [chapter], {}, {}
     while left:
         if (one := left.pop()).name not in before:
             before.add(one.name)
             left += map(named, one.front.get("opening", {}).get("needs", ()))
-    part, found = chapter.name.rpartition("/")[0], {}
-    for own in (True, False):
-        for formulas, id, page in symbols():
-            if page == chapter.name if own else page in before and page.rpartition("/")[0] == part:
-                found |= {formula: id for formula in formulas if formula not in found}
-    return found
+    for found, id, page in reversed(symbols()):  # of two rows the first
+        if page in before and page.rpartition("/")[0] == chapter.name.rpartition("/")[0]:
+            (own if page == chapter.name else others).update(dict.fromkeys(found, id))
+    return others | own
 
 
 class Symbols(SphinxTransform):
@@ -68,36 +53,29 @@ class Symbols(SphinxTransform):
 
     def apply(self, **kwargs) -> None:
         if self.env.docname == NOTATION:
-            rows = [(row, [m.astext() for m in row[0].findall(nodes.math)]) for row in self.document.findall(nodes.row)]
-            rows = [(row, found) for row, found in rows if found]
-            for (row, _), id in zip(rows, ids_of([found for _, found in rows]), strict=True):
-                row["ids"].append(id)
+            rows = [row for row in self.document.findall(nodes.row) if row[0].next_node(nodes.math)]
+            for row, (_, id, _) in zip(rows, symbols(), strict=True):
+                row["ids"] += [] if id in self.document.ids else [id]
+                self.document.ids[id] = row
         elif chapter := chapter_of(self.env.docname):
             known, seen = known_in(chapter), set()
+            address = self.env.app.builder.get_relative_uri(self.env.docname, NOTATION)
             for formula in list(self.document.findall(nodes.math)):
-                if (id := known.get(formula.astext())) and (place := section_of(formula)) and (place, id) not in seen:
-                    seen.add((place, id))
-                    address = self.env.app.builder.get_relative_uri(self.env.docname, NOTATION)
-                    link = nodes.reference("", "", refuri=f"{address}#{id}", internal=True, classes=["symbol"])
+                place = (section_of(formula), known.get(formula.astext()))
+                if all(place) and place not in seen:
+                    seen.add(place)
+                    link = nodes.reference("", "", refuri=f"{address}#{place[1]}", internal=True, classes=["symbol"])
                     formula.replace_self(link)
                     link += formula
 
 
-STILL = nodes.title | nodes.caption | nodes.reference | nodes.term | nodes.Admonition | nodes.table
-
-
 def section_of(node: nodes.Node) -> str:
     """The section of the second level that holds running text; empty for what is no running text."""
-    names = []
+    around = []
     while node := node.parent:
-        if isinstance(node, STILL):
-            return ""
-        if isinstance(node, nodes.section):
-            names.append(node["ids"][0])
-    return names[-2] if len(names) > 1 else ""
-
-
-# --- pages -----------------------------------------------------------------------------------------------------------
+        around.append(node)
+    names = [node["ids"][0] for node in around if isinstance(node, nodes.section)]
+    return "" if len(names) < 2 or any(isinstance(node, STILL) for node in around) else names[-2]
 
 
 class ListOf(SphinxDirective):
@@ -106,24 +84,19 @@ class ListOf(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        if self.arguments[0] not in ("figures", "statements"):
-            raise self.error("list-of: figures, or statements")
+        if self.arguments[0] not in LISTED:
+            raise self.error(f"list-of: one of {', '.join(LISTED)}")
         place = f'<div class="list-of" data-of="{self.arguments[0]}"><span class="math "></span></div>'
         return [nodes.raw("", place, format="html")]
 
 
-def asked(page: str) -> str:
-    """The question that a page answers; empty where it says none."""
-    chapter = chapter_of(page)
-    return chapter.front.get("opening", {}).get("asks", "") if chapter else ""
-
-
 def tell_neighbours(app, pagename: str, templatename: str, context: dict, doctree) -> None:
     """What the next and the previous page answer; and no script that nothing needs."""
-    pages = toc()
-    at = pages.index(pagename) if pagename in pages else None
-    context["prev_asks"] = asked(pages[at - 1]) if at else ""
-    context["next_asks"] = asked(pages[at + 1]) if at is not None and at + 1 < len(pages) else ""
+    pages = ["", *toc(), ""]
+    at = pages.index(pagename) if pagename in pages[1:-1] else None
+    chapters = [chapter_of(pages[at + step]) if at else None for step in (-1, 1)]
+    asks = [chapter.front.get("opening", {}).get("asks", "") if chapter else "" for chapter in chapters]
+    context["prev_asks"], context["next_asks"] = asks
     scripts = context.get("script_files", [])
     scripts[:] = [s for s in scripts if not any(f"{name}.js" in str(s.filename) for name in UNUSED)]
 
@@ -131,15 +104,16 @@ def tell_neighbours(app, pagename: str, templatename: str, context: dict, doctre
 def leave_old_addresses(app, error) -> None:
     """A tiny page at each old address leads to the new one, with its fragment."""
     for old, new in {} if error else redirects().items():
-        up = "../" * old.count("/")
-        page = Path(app.outdir, f"{old}.html")
+        page, up = Path(app.outdir, f"{old}.html"), "../" * old.count("/")
         page.parent.mkdir(parents=True, exist_ok=True)
-        script = f"{up}_static/moved.js"
-        page.write_text(render("moved.html", address=f"{up}{new}.html", script=script) + "\n", encoding="utf-8")
+        page.write_text(
+            render("moved.html", address=f"{up}{new}.html", script=f"{up}_static/moved.js"), encoding="utf-8"
+        )
 
 
 def setup(app) -> None:
-    app.connect("config-inited", lambda app, config: config.templates_path.insert(0, str(THEME)))
+    theme = Path(__file__).with_name("theme")
+    app.connect("config-inited", lambda app, config: config.templates_path.insert(0, str(theme)))
     app.connect("builder-inited", lambda app: setattr(app.builder, "search", False))  # it has its own
     app.connect("html-collect-pages", lambda app: [("search", {}, "search.html")])
     app.connect("html-page-context", tell_neighbours)

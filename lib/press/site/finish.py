@@ -3,6 +3,7 @@
 It reads the pages as they were written, so that a preview shows formulas in the form in which the page has them.
 """
 
+import contextlib
 import copy
 import json
 import posixpath
@@ -12,7 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from bs4 import BeautifulSoup, NavigableString, Tag
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from press.build.chapters import toc
 from press.site.cards import render
@@ -33,26 +34,21 @@ def finish(app, error) -> None:
     site = Path(app.outdir)
     if error or app.builder.format != "html":
         return
-    texts = {
-        file: file.read_text(encoding="utf-8") for file in site.rglob("*.html") if site / "_static" not in file.parents
-    }
+    files = [file for file in site.rglob("*.html") if site / "_static" not in file.parents]
+    texts = {file.relative_to(site).with_suffix("").as_posix(): file.read_text(encoding="utf-8") for file in files}
     pages: Pages = {}
-    for page in toc():
-        if text := texts.get(site / f"{page}.html"):  # a preview makes one page alone
-            pages[page] = BeautifulSoup(ARTICLE.search(text)[0], "html.parser")
-            for part in pages[page].select("svg, script, style, form, annotation, .headerlink"):
-                part.decompose()
-    for file, text in texts.items():
-        text, page = SEARCH.sub("", text), file.relative_to(site).with_suffix("").as_posix()
+    for page in filter(texts.get, toc()):  # a preview makes one page alone
+        pages[page] = BeautifulSoup(ARTICLE.search(texts[page])[0], "html.parser")
+        for part in pages[page].select("svg, script, style, form, annotation, details.source, .headerlink"):
+            part.decompose()
+    for page, text in texts.items():
+        text = SEARCH.sub("", text)
         if page in pages:
             text = LIST.sub(lambda place, page=page: list_of(place[1], page, pages), text)
             text = text.replace("</body>", previews(page, pages) + "</body>")
-        file.write_text(text, encoding="utf-8")
+        (site / f"{page}.html").write_text(text, encoding="utf-8")
     told = json.dumps([entries(page, html) for page, html in pages.items()], ensure_ascii=False, separators=(",", ":"))
     (site / "_static" / "searchtext.js").write_text(f"window.searchText = {told};\n", encoding="utf-8")
-
-
-# --- previews --------------------------------------------------------------------------------------------------------
 
 
 def previews(page: str, pages: Pages) -> str:
@@ -60,12 +56,10 @@ def previews(page: str, pages: Pages) -> str:
     shown = {}
     for link in pages[page].select("a.reference.internal[href*='#']"):
         path, _, name = link["href"].partition("#")
-        other = (
-            posixpath.normpath(posixpath.join(posixpath.dirname(page), path)).removesuffix(".html") if path else page
-        )
-        if link["href"] not in shown and other in pages:
-            target = pages[other].find(id=unquote(name))
-            shown[link["href"]] = preview(target) if target else None
+        other = posixpath.normpath(posixpath.join(page, "..", path)).removesuffix(".html") if path else page
+        target = pages[other].find(id=unquote(name)) if other in pages else None
+        if link["href"] not in shown and target:
+            shown[link["href"]] = preview(target)
     return render("previews.html", previews={address: told for address, told in shown.items() if told})
 
 
@@ -112,10 +106,12 @@ def short(block: Tag) -> Markup:
     """The beginning of a block: a few lines of text, and its first formula on a line of its own."""
     left, lines, shown = LETTERS, [], False
     for part in block.select("p, div.math") or [block]:
+        if part.find_parent(ASIDE) != block.find_parent(ASIDE):
+            continue
         if part.name == "div" and not shown:
             lines.append(clean(part))
             shown = True
-        elif part.name != "div" and left > 0 and part.find_parent(ASIDE) == block.find_parent(ASIDE):
+        elif part.name != "div" and left > 0:
             line, left = cut(part, left)
             lines.append(Markup("<p>{}</p>").format(line))
     return Markup("\n").join(lines)
@@ -132,9 +128,6 @@ def cut(block: Tag, left: int, sentence: bool = False) -> tuple[Markup, int]:
             return line + text[:left].rpartition(" ")[0] + "…", 0
         line, left = line + clean(part), max(left - length, 0)
     return line, left
-
-
-# --- lists -----------------------------------------------------------------------------------------------------------
 
 
 def list_of(kind: str, page: str, pages: Pages) -> str:
@@ -164,14 +157,12 @@ def words(part: Tag | None) -> str:
     return " ".join(part.get_text().split()) if part else ""
 
 
-# --- the search ------------------------------------------------------------------------------------------------------
-
-
 def entries(page: str, html: BeautifulSoup) -> list:
-    """A page, its title, and what can be found on it: [id, heading, text, code], in order. What is read is taken out."""
+    """A page, its title, and [id, heading, text, code] of what can be found on it. What is read is taken out."""
     title, found = words(html.h1), []
     for formula in html.select(".math"):
-        formula.replace_with(plain(formula.get_text()))
+        told = formula.find(alttext=True)  # of MathML
+        formula.replace_with(plain(told["alttext"] if told else formula.get_text()))
     for block in html.find_all(BLOCKS):
         block.append(" ")
     for part in reversed(html.select(FOUND)):  # what is within another is read before it
@@ -190,12 +181,12 @@ def plain(tex: str) -> str:
 
     def sign(found: re.Match) -> str:
         case, name = "CAPITAL" if found[1][0].isupper() else "SMALL", found[1].upper().removeprefix("VAR")
-        try:
+        with contextlib.suppress(KeyError):
             return unicodedata.lookup(f"GREEK {case} LETTER {name.replace('LAMBDA', 'LAMDA')}")
-        except KeyError:
-            return SIGNS.get(found[1], " ")
+        return SIGNS.get(found[1], " ")
 
-    tex = re.sub(r"\\(begin|end|tag|text)\{\w+\*?\}|\\\W|&", " ", tex)
+    tex = re.sub(r"\\[dt]?frac(\w)(\w)", r"\1/\2", tex).replace("}{", "}/{")
+    tex = re.sub(r"\\(begin|end|tag)\{\w+\*?\}|\\\W|&", " ", tex)
     tex = re.sub(r"\\([A-Za-z]+) *", sign, tex)
     return " ".join(re.sub(r"[{}]|\^(?=\{?\*)", "", tex).split())
 
