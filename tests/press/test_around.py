@@ -6,10 +6,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from bs4 import BeautifulSoup
+from tests.press.conftest import TOC, Book
 
 from press.site.finish import plain
-
-from conftest import TOC, Book
 
 NOTATION = """# Notation
 
@@ -18,7 +18,7 @@ The symbols of the small book, with enough words to be read as a page of it, and
 | symbol | code | shape | meaning | defined in |
 |---|---|---|---|---|
 | $x^2$ | `x` | number | a square | [one](paper/one.md) |
-| $\\eta$ | `eta` | number | a <step> | [two](paper/two.md) |
+| $\\eta$ | `eta` | number | a \\<step> | [two](paper/two.md) |
 """
 GLOSSARY = """# Glossary
 
@@ -36,7 +36,8 @@ TWO = f"""
 (a-place)=
 ## A section
 
-It cites {{cite}}`zhang2026teachers`, {{prf:ref}}`the-slope`, {{numref}}`fig-one`, {{eq}}`squares`, {{term}}`slope` and {{claim}}`slope`.
+It cites {{cite}}`zhang2026teachers`, {{prf:ref}}`the-slope`, {{numref}}`fig-one`, {{eq}}`squares`,
+{{term}}`slope` and {{claim}}`slope`.
 It has $\\eta$, and $\\eta$ again, and a long one: {{prf:ref}}`a-lemma`.
 
 $$
@@ -55,7 +56,7 @@ $$
 
 ## Another section
 
-Here $\\eta$ is once more, and [a link](one.md#one).
+Here $\\eta$ is once more.
 """
 
 
@@ -87,7 +88,8 @@ def test_neighbours_say_what_they_answer(around):
 
 
 def test_what_is_linked_has_a_preview_in_the_page(around):
-    shown = {t["data-for"]: t for t in around.page("paper/two").select("template.preview")}
+    shown = around.page("paper/two").select("template.preview")
+    shown = {t["data-for"]: BeautifulSoup(t.decode_contents(), "html.parser") for t in shown}
     said = {address: " ".join(t.get_text(" ").split()) for address, t in shown.items()}
     assert said["one.html#the-slope"] == "Theorem 1.1 The slope The loss falls as \\(1/T\\) ."
     assert said["one.html#fig-one"] == "Fig. 1.1 A matrix of two rows and two columns."
@@ -97,7 +99,7 @@ def test_what_is_linked_has_a_preview_in_the_page(around):
     assert said["../notation.html#symbol-eta-two"] == "Notation \\(\\eta\\) : a <step> eta , number, defined in two"
     assert any(name.startswith("../references.html#") and "Cao" in text for name, text in said.items())
     lemma = shown["#a-lemma"]
-    assert lemma.p.text == "Lemma 2.1 Über allem: " + LONG.strip() or lemma.p.text.startswith("Lemma 2.1")
+    assert lemma.p.text == "Lemma 2.1"
     assert lemma.find_all("p")[1].text.endswith("…")
     assert len(lemma.find_all("p")[1].text) <= 201
     assert "tfrac12" in lemma.select_one("div.math").text, "its formula is there, whatever is cut"
@@ -160,13 +162,14 @@ def test_a_wrong_old_address_is_told_before_anything_is_made(book, table, told):
     assert book.site() == before
 
 
-def test_a_renamed_heading_stops_publication_where_it_is_linked(around, tmp_path):
-    book = Book(Path(shutil.copytree(around.root, tmp_path / "small", symlinks=True)))
+def test_a_renamed_heading_stops_publication_where_it_is_linked(book):
     book.change("book/paper/one.md", "\n# One\n", "\n# First\n")
     answer = book.press("build")
     assert answer.returncode == 1
-    assert "paper/two" in answer.stderr
-    assert "#one" in answer.stderr or "'one'" in answer.stderr, answer.stderr
+    assert "book/items: the link to paper/one.html#one leads to no place on that page" in answer.stderr
+    book.change("book/paper/two.md", "The second chapter", "[See](one.md#one). The second chapter")
+    (line,) = [line for line in book.press("build").stderr.splitlines() if "WARNING" in line]
+    assert re.search(r"book/paper/two\.md:\d+: .*'one'", line)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +178,7 @@ def test_a_renamed_heading_stops_publication_where_it_is_linked(around, tmp_path
         (r"\(\eta\)", "η"),
         (r"\[ V^* X, \quad W_{KQ} \]", "V* X, W_KQ"),
         (r"\tfrac12\Lambda_{\min} + \frac{a}{b}", "1/2Λ_min + a/b"),
-        (r"\begin{aligned} a &\le \varepsilon \\ b \end{aligned}", "a ≤ε b"),
+        (r"\begin{aligned} a &\le \varepsilon \\ b \end{aligned}", "a ≤ ε b"),
         ("V*", "V*"),
     ],
 )
@@ -258,10 +261,12 @@ def test_the_search_finds_titles_before_headings_before_text_with_what_is_around
     page.keyboard.press("Enter")
     page.wait_for_selector("#search-results li")
     order = found(page)
-    assert order[0] == "book/glossary.html#term-slope"
+    assert set(order[:2]) == {"book/glossary.html#term-slope", "book/paper/one.html#the-slope"}
     assert order.index("book/paper/one.html#the-slope") < order.index("book/paper/two.html#two")
     assert page.locator("#search-results mark").first.inner_text().lower() == "slop"
     assert f"{len(order)} places found" in page.inner_text("[role=status]")
+    page.fill("form.find input", "slope")
+    assert found(page)[0] == "book/glossary.html#term-slope", "first what is called so"
     page.goto(page.url.partition("?")[0] + "?q=uber+WORDS")
     assert found(page) == ["book/paper/two.html#a-lemma"], "accents and case do not count, and all words do"
     for query in ("η", "eta", "\\eta"):
@@ -273,7 +278,15 @@ def test_the_search_finds_titles_before_headings_before_text_with_what_is_around
 
 @pytest.mark.parametrize(
     "query",
-    ["<img src=x onerror=document.body.dataset.ran=1>", "%", "%zz%80", "__proto__ constructor", "((((a*", "x" * 10_000, "^$"],
+    [
+        "<img src=x onerror=document.body.dataset.ran=1>",
+        "%",
+        "%zz%80",
+        "__proto__ constructor",
+        "((((a*",
+        "x" * 10_000,
+        "^$",
+    ],
 )
 def test_an_odd_query_is_only_text(reader, query):
     page = reader(f"search.html?q={query if query.startswith('%') else quote(query)}")

@@ -25,7 +25,7 @@ from press.site import cards
 
 HTML, NEXT, PREVIOUS, PREVIEW = (BUILD / folder for folder in ("html", "next", "previous", "preview"))
 TELLING = "WARNING|ERROR|CRITICAL"
-ELSEWHERE = "Unknown source document|unknown document|bibtex key|label .* not found|undefined label"  # in a preview
+ELSEWHERE = "Unknown source document|unknown document|bibtex key|label .* not found|undefined label|not in gloss"  # in a preview
 KEPT = "_build/html is still the last good book"
 
 

@@ -21,7 +21,7 @@ from press.site.cards import render
 ARTICLE = re.compile(r"<article.*</article>", re.S)
 SEARCH = re.compile(r"\s*<script[^>]*\b(searchtools|language_data|searchindex)\.js[^>]*></script>")  # Sphinx's
 LIST = re.compile(r'<div class="list-of" data-of="(\w+)">.*?</div>')
-LISTED = {"figures": "figure[id]", "statements": "div.proof[id]"}
+LISTED = {"figures": "figure[id]", "statements": "div.proof[id]:has(> p.admonition-title)"}
 LETTERS = 200  # of a preview: four lines
 ASIDE = ["details", "table", "figure"]  # not in a preview
 FOUND = "section[id], div.proof[id], div.exercise[id], tr[id], dt[id]"  # what has a name of its own in the search
@@ -68,8 +68,8 @@ def preview(target: Tag) -> tuple[str, Markup] | None:
     kind = set(target.get("class", ()))
     if target.name == "figure":
         return number(target), short(target.select_one(".caption-text"))
-    if kind & {"proof", "exercise"}:
-        return Markup(f"{number(target)} {heading(target)}"), short(target.section)
+    if kind & {"proof", "exercise"} and target.section:
+        return Markup(f"{number(target)} {title(target)}".strip()), short(target.section)
     if "math" in kind:
         return f"Equation {words(target.select_one('.eqno'))}", clean(target)
     if "citation" in kind:
@@ -135,18 +135,22 @@ def list_of(kind: str, page: str, pages: Pages) -> str:
     groups = []
     for other, html in pages.items():
         address = posixpath.relpath(f"{other}.html", posixpath.dirname(page))
-        found = [(f"{address}#{part['id']}", number(part), heading(part)) for part in html.select(LISTED[kind])]
+        found = [(f"{address}#{part['id']}", number(part), said(part)) for part in html.select(LISTED[kind])]
         groups += [{"title": words(html.h1), "address": address, "found": found}] if found else []
     return render("list-of.html", groups=groups)
 
 
-def heading(target: Tag) -> Markup:
-    """The title of a statement without number and brackets; else the first sentence of a statement or a caption."""
-    if title := target.select_one("p.admonition-title"):
-        told = Markup("").join(clean(part) for part in title.children if part is not title.span).strip()
-        if told:
-            return Markup(re.sub(r"^\((.*)\)((?:</span>)*)$", r"\1\2", told, flags=re.S))
-    return cut(target.select_one(".caption-text, section p"), 1000, sentence=True)[0]
+def title(statement: Tag) -> Markup:
+    """The title of a statement without number and brackets; empty where it has none."""
+    head = statement.select_one("p.admonition-title")
+    told = Markup("").join(clean(part) for part in head.children if part is not head.span).strip()
+    return Markup(re.sub(r"^\((.*)\)((?:</span>)*)$", r"\1\2", told, flags=re.S))
+
+
+def said(target: Tag) -> Markup:
+    """The title of a statement; else the first sentence of it, or of a caption."""
+    caption = target.select_one(".caption-text")
+    return (not caption and title(target)) or cut(caption or target.section.p, 1000, sentence=True)[0]
 
 
 def number(target: Tag) -> str:
@@ -159,7 +163,7 @@ def words(part: Tag | None) -> str:
 
 def entries(page: str, html: BeautifulSoup) -> list:
     """A page, its title, and [id, heading, text, code] of what can be found on it. What is read is taken out."""
-    title, found = words(html.h1), []
+    called, found = words(html.h1), []
     for formula in html.select(".math"):
         told = formula.find(alttext=True)  # of MathML
         formula.replace_with(plain(told["alttext"] if told else formula.get_text()))
@@ -173,7 +177,7 @@ def entries(page: str, html: BeautifulSoup) -> list:
             code = " ".join(words(code.extract()) for code in told.find_all("pre")) if told else ""
             found.append([part["id"], name, words(told), code])
             (told or part).decompose()
-    return [page, title, found[::-1]]
+    return [page, called, found[::-1]]
 
 
 def plain(tex: str) -> str:
@@ -187,7 +191,7 @@ def plain(tex: str) -> str:
 
     tex = re.sub(r"\\[dt]?frac(\w)(\w)", r"\1/\2", tex).replace("}{", "}/{")
     tex = re.sub(r"\\(begin|end|tag)\{\w+\*?\}|\\\W|&", " ", tex)
-    tex = re.sub(r"\\([A-Za-z]+) *", sign, tex)
+    tex = re.sub(r"\\([A-Za-z]+)", sign, tex)
     return " ".join(re.sub(r"[{}]|\^(?=\{?\*)", "", tex).split())
 
 

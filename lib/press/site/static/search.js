@@ -27,7 +27,8 @@
       entry.folded.forEach((text, part) => {
         for (const found of text.matchAll(wanted)) {
           const whole = !/[\p{L}\p{N}]/u.test(text[found.index + found[0].length] ?? "");
-          best = Math.max(best, [4, 16, 2, 1][part] * (whole ? 2 : 1));
+          const called = part === 1 && text.length === found[0].length;
+          best = Math.max(best, [4, 16, 2, 1][part] * (called ? 3 : whole ? 2 : 1));
           if (whole) break;
         }
       });
