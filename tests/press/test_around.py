@@ -9,7 +9,7 @@ import pytest
 from bs4 import BeautifulSoup
 from tests.press.conftest import TOC, Book
 
-from press.site.finish import plain
+from press.site.finish import plain, title
 
 NOTATION = """# Notation
 
@@ -184,6 +184,19 @@ def test_a_renamed_heading_stops_publication_where_it_is_linked(book):
 )
 def test_a_formula_in_one_line(tex, text):
     assert plain(tex) == text
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        ("(A & <em>b</em>)", "A &amp; <em>b</em>"),
+        ('(What <span class="together"><i>x</i>)</span>', 'What <span class="together"><i>x</i></span>'),
+        ("", ""),
+    ],
+)
+def test_the_title_of_a_statement_without_number_and_brackets(head, told):
+    html = f'<div><p class="admonition-title"><span class="caption-number">Lemma 1 </span> {head}</p></div>'
+    assert title(BeautifulSoup(html.replace(" & ", " &amp; "), "html.parser")) == told
 
 
 # --- in a browser ----------------------------------------------------------------------------------------

@@ -204,7 +204,7 @@ def reader(browser, built, address):
         page.on("pageerror", lambda error: said.append(str(error)))
         page.goto(address + path, wait_until="load")
         if habits.get("java_script_enabled", True):
-            written = built.page("paper/" + path.partition(".")[0]).select(".math")
+            written = built.page("paper/" + path.partition(".")[0]).select(".math:not(template *)")
             page.wait_for_function(f"n => {READY}", arg=len(written))
         return page
 

@@ -25,7 +25,8 @@ from press.site import cards
 
 HTML, NEXT, PREVIOUS, PREVIEW = (BUILD / folder for folder in ("html", "next", "previous", "preview"))
 TELLING = "WARNING|ERROR|CRITICAL"
-ELSEWHERE = "Unknown source document|unknown document|bibtex key|label .* not found|undefined label|not in gloss"  # in a preview
+# What a preview of one page may lack.
+ELSEWHERE = "Unknown source document|unknown document|bibtex key|label .* not found|undefined label|not in glossary"
 KEPT = "_build/html is still the last good book"
 
 

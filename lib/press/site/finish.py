@@ -144,7 +144,7 @@ def title(statement: Tag) -> Markup:
     """The title of a statement without number and brackets; empty where it has none."""
     head = statement.select_one("p.admonition-title")
     told = Markup("").join(clean(part) for part in head.children if part is not head.span).strip()
-    return Markup(re.sub(r"^\((.*)\)((?:</span>)*)$", r"\1\2", told, flags=re.S))
+    return Markup(re.sub(r"^\((.*)\)((?:</span>)*)$", r"\1\2", str(told), flags=re.S))
 
 
 def said(target: Tag) -> Markup:
