@@ -131,7 +131,7 @@ def ledger_faults(chapters: list[Chapter], whole: bool = True) -> list[str]:
 
 
 def book_faults() -> list[str]:
-    """Pages that are missing, whose code would not be run, or of odd names; links that cannot be followed."""
+    """Pages that are missing, whose code would not be run, or of odd names; links and addresses that lead nowhere."""
     pages, known = toc(), {chapter.place for chapter in find()}
     lost = [f"_toc.yml: {page} is named, and there is no {page}.md" for page in pages if not is_page(page)]
     unread = [
@@ -145,7 +145,7 @@ def book_faults() -> list[str]:
         if place.is_symlink() and not place.is_file() and not place.name.startswith((".", "#"))
     ]
     named = [f"{page}.md: a page's name cannot hold {odd[0]}" for page in pages if (odd := ODD.search(page))]
-    return lost + unread + links + named
+    return lost + unread + links + named + redirect_faults()
 
 
 def is_page(page: str) -> bool:
@@ -195,3 +195,26 @@ def notation_faults() -> list[str]:
         elif row and "code" in head and not re.fullmatch(r"`[^`]+`", row[head.index("code")]):
             faults.append(f"book/notation.md:{number}: the symbol {row[0]} has no name in the code")
     return faults
+
+
+def redirects() -> dict[str, str]:
+    """Old addresses of pages and the new ones, as _config.yml has them, written as in _toc.yml."""
+    try:
+        return yaml.safe_load(read_text(ROOT / "_config.yml")).get("redirects") or {}
+    except (yaml.YAMLError, AttributeError):
+        return {}  # `site_faults` says what is wrong
+
+
+def redirect_faults() -> list[str]:
+    """Old addresses that are a page's, or no address of the book; and those that lead to no page."""
+    if not isinstance(told := redirects(), dict):
+        return ["_config.yml: redirects must be a table, `old: new`"]
+    pages, found = toc(), []
+    for old, new in told.items():
+        if old in pages or ODD.search(str(old)) or not re.fullmatch(r"book(/[^/.][^/]*)+", str(old)):
+            found.append(
+                f"_config.yml: redirects: {old}: must be where a page was, such as book/paper/old, and none is"
+            )
+        if new not in pages:
+            found.append(f"_config.yml: redirects: {old}: leads to {new}, which is no page of _toc.yml")
+    return found

@@ -26,7 +26,8 @@ from press.site.public import version
 
 HTML, NEXT, PREVIOUS, PREVIEW = (BUILD / folder for folder in ("html", "next", "previous", "preview"))
 TELLING = "WARNING|ERROR|CRITICAL"
-ELSEWHERE = "Unknown source document|unknown document|bibtex key|label .* not found|undefined label"  # in a preview
+# What a preview of one page may lack.
+ELSEWHERE = "Unknown source document|unknown document|bibtex key|label .* not found|undefined label|not in glossary"
 KEPT = "_build/html is still the last good book"
 
 

@@ -16,7 +16,7 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from press.build.export import buttons
 from press.build.publish import published
 from press.build.staleness import is_current
-from press.site import boards, reading
+from press.site import around, boards, finish, reading
 from press.site.cards import render
 from press.site.lean import lean
 from press.site.mathml import set_formulas
@@ -109,7 +109,7 @@ def finish_site(app, error) -> None:
     """What is done to the pages once they are written, in this order."""
     if not error:
         site = Path(app.outdir)
-        for step in (set_formulas, lean, own_scripts):
+        for step in (finish.finish, set_formulas, lean, own_scripts):
             step(site)
 
 
@@ -120,6 +120,7 @@ def setup(app) -> dict:
     for script in ("mode.js", "predict.js", "film.js"):
         app.add_js_file(script, loading_method="defer")
     reading.setup(app)
+    around.setup(app)
     app.connect("source-read", give_executed)
     app.connect("html-page-context", finish_page, priority=100)  # before the theme makes its buttons
     app.connect("html-page-context", share, priority=200)
