@@ -127,6 +127,17 @@ def test_numbers_are_written_in_lab_as_python_and_the_pages_write_them(page):
     assert dict(zip(wanted, (text.replace("\N{NO-BREAK SPACE}", " ") for text in shown), strict=True)) == wanted
 
 
+def test_every_directive_and_role_of_a_chapter_is_known_in_lab(page):
+    page.add_script_tag(path=EXTENSION)
+    texts = [cell.source for chapter in find() for cell in chapter.cells if cell.kind == "markdown"]
+    said = "() => '…'"
+    book = f"{{top: '/', number: {said}, claim: {said}, cited: {said}, label: {said}, included: {said}}}"
+    shown = page.evaluate(f"texts => texts.map(text => _JUPYTERLAB.press.markdown(text, {book}))", texts)
+    raw = [re.findall(r".*(?:[`:]{3,}\{|\{[a-z:]+\}`|^:\w+:|^---$).*", text, re.M) for text in shown]
+    assert [lines for lines in raw if lines] == []
+    assert sum(text.count("…") for text in shown) > 500
+
+
 def test_a_kernel_in_lab_has_the_settings_of_the_book():
     spec = json.loads((ROOT / ".jupyter/kernels/python3/kernel.json").read_text(encoding="utf-8"))
     assert spec["env"] == settings.ENVIRONMENT
