@@ -34,6 +34,7 @@
 
   // --- MyST as the Markdown that JupyterLab knows -------------------------------------------------------------------
 
+  const FENCE = /^(\s*)(`{3,}|:{3,})(?:\{([\w:-]+)\})?\s*(.*)$/;
   const escaped = (text) => text.replace(/[&<>"]/g, (c) => `&#${c.charCodeAt(0)};`);
   const boxed = (kind, body) => `<div class="press-${kind}">\n\n${body}\n\n</div>`;
   const closed = (line, body) => `<details><summary>${line}</summary>\n\n${body}\n\n</details>`;
@@ -93,12 +94,13 @@
     let prose = [];
     const flush = () => { done.push(roles(prose.join("\n"), book)); prose = []; };
     for (let at = 0; at < lines.length; at += 1) {
-      const [, indent, fence, name, argument] = /^(\s*)(`{3,}|:{3,})(?:\{([\w:-]+)\})?\s*(.*)$/.exec(lines[at]) ?? [];
+      const [, indent, fence, name, argument] = FENCE.exec(lines[at]) ?? [];
       if (!fence) { prose.push(lines[at]); continue; }
       const ends = (line) => new RegExp(`^\\s*${fence[0]}{${fence.length},}\\s*$`).test(line);
       const find = (test) => lines.concat("").findIndex((line, n) => n > at && (test(line) || n === lines.length));
       let end = find(ends);
-      const body = lines.slice(at + 1, end).map((line) => (line.startsWith(indent) ? line.slice(indent.length) : line));
+      const unindented = (line) => (line.startsWith(indent) ? line.slice(indent.length) : line);
+      const body = lines.slice(at + 1, end).map(unindented);
       let told = name ? directive(name, argument, body, book) : null;
       if (name === "solution-start") {  // closed, as far as this cell goes
         const last = find((line) => line.includes("{solution-end}"));
@@ -174,13 +176,14 @@
       return kept(cells.flatMap((cell) => cell.outputs ?? []));
     };
     const index = async () => {
+      const named = /^ *[`:]{3,}\{(?:prf:)?([a-z]+)(?:-start)?\} *(.*)\n *:label: (\S+)/gm;
+      const checks = /claims\.(?:check|not_measured)\(\s*"([^"]+)"/g;
       const found = { cited: bibliography(await text("book/references.bib")), labels: {}, checks: {} };
       const pages = [...(await text("_toc.yml")).matchAll(/(?:file|root): book\/(\S+)/g)].map((match) => match[1]);
       await Promise.all(pages.map(async (page) => {
         const written = await text(`book/${page}.md`);
-        const named = /^ *[`:]{3,}\{(?:prf:)?([a-z]+)(?:-start)?\} *(.*)\n *:label: (\S+)/gm;
         for (const [, kind, title, label] of written.matchAll(named)) found.labels[label] = { kind, title, page };
-        for (const [, id] of written.matchAll(/claims\.(?:check|not_measured)\(\s*"([^"]+)"/g)) found.checks[id] = page;
+        for (const [, id] of written.matchAll(checks)) found.checks[id] = page;
       }));
       return found;
     };
@@ -259,7 +262,7 @@
 
     function look() {
       const cells = content.widgets.filter((cell) => cell.model.type === "code");
-      const outputs = ({ model: { outputs: all } }) => Array.from({ length: all.length }, (_, place) => all.get(place));
+      const outputs = ({ model: { outputs: all } }) => Array.from({ length: all.length }, (_, n) => all.get(n));
       here = kept(cells.flatMap(outputs));
       cells.forEach(caption);
       for (const [renderer, draw] of again) renderer.isDisposed ? again.delete(renderer) : draw();
@@ -269,13 +272,15 @@
     context.model.contentChanged.connect(soon);
 
     context.ready.then(async () => {
-      const source = context.model.sharedModel.cells.map((cell) => cell.getSource()).join("\n");
+      const { cells } = context.model.sharedModel;
+      const source = cells.map((cell) => cell.getSource()).join("\n");
       for (const [, path] of source.matchAll(/\{include\} (\S+)/g))
         included[path] = await text(["book", ...folder, path].join("/").replace(/[^/]+\/\.\.\//g, ""));
       found = await index();
       const claims = [...source.matchAll(/\{claim\}`([^:`]+)/g)].map((match) => found.checks[match[1]]);
-      const runs = await Promise.all([name, ...new Set(claims.filter((page) => page && page !== name))].map(run));
-      book = { numbers: runs[0].numbers, claims: Object.assign({}, ...runs.map((other) => other.claims)) };
+      const runs = await Promise.all([...new Set(claims.filter((page) => page && page !== name))].map(run));
+      const own = cells.some((cell) => cell.cell_type === "code") ? await run(name) : nothing();
+      book = { numbers: own.numbers, claims: Object.assign({}, own.claims, ...runs.map((other) => other.claims)) };
       soon();
     });
   }
@@ -284,8 +289,8 @@
 
   function activate(app) {
     const { baseUrl, fullLabextensionsUrl } = JSON.parse(document.getElementById("jupyter-config-data").textContent);
-    const styles = [`${baseUrl}files/lib/press/site/static/tokens.css`, `${fullLabextensionsUrl}/press/static/press.css`];
-    for (const href of styles)
+    const tokens = `${baseUrl}files/lib/press/site/static/tokens.css`;
+    for (const href of [tokens, `${fullLabextensionsUrl}/press/static/press.css`])
       document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href }));
     const { body, documentElement } = document;
     const theme = () => { documentElement.dataset.theme = body.dataset.jpThemeLight === "false" ? "dark" : "light"; };
@@ -295,6 +300,6 @@
   }
 
   const plugin = { id: "press:plugin", description: "Chapters as their pages have them.", autoStart: true, activate };
-  const exported = { init() {}, get: async () => () => ({ __esModule: true, default: plugin }) };
-  (window._JUPYTERLAB ??= {}).press = { ...exported, markdown, written: (text, form) => printed(formatted(text, form)) };
+  const tried = { markdown, written: (text, form) => printed(formatted(text, form)) };  // by the tests
+  (window._JUPYTERLAB ??= {}).press = { ...tried, init() {}, get: async () => () => ({ default: plugin }) };
 })();
