@@ -301,5 +301,6 @@
 
   const plugin = { id: "press:plugin", description: "Chapters as their pages have them.", autoStart: true, activate };
   const tried = { markdown, written: (text, form) => printed(formatted(text, form)) };  // by the tests
-  (window._JUPYTERLAB ??= {}).press = { ...tried, init() {}, get: async () => () => ({ default: plugin }) };
+  const module = { __esModule: true, default: plugin };
+  (window._JUPYTERLAB ??= {}).press = { ...tried, init() {}, get: async () => () => module };
 })();
