@@ -7,7 +7,7 @@
     const power = Number(value.toExponential(digits - 1).split("e")[1]);
     const fixed = power >= -4 && power < digits;
     const text = fixed ? value.toFixed(digits - 1 - power) : value.toExponential(digits - 1);
-    return text.includes(".") ? text.replace(/\.?0+(?=e|$)/, "") : text;
+    return text.replace(/\.0+(?=e|$)|(\.\d*[1-9])0+(?=e|$)/, "$1");
   }
 
   function formatted(text, form) {
