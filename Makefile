@@ -32,7 +32,7 @@ faults: setup ## long trials of the book: odd arguments, ended at random moments
 	@$(PY) -m press build && OMP_NUM_THREADS=1 $(PY) benchmarks/fuzz.py && OMP_NUM_THREADS=1 $(PY) -m pytest -m faults
 
 lab: setup ## open the chapters as notebooks in JupyterLab
-	@JUPYTER_CONFIG_PATH="$$PWD/.jupyter" $(PY) -m jupyterlab
+	@JUPYTER_CONFIG_PATH="$$PWD/.jupyter" JUPYTER_PATH="$$PWD/.jupyter" $(PY) -m jupyterlab
 
 pdf: EXTRAS = book pdf
 pdf: setup ## the whole book on paper, in _build/book.pdf; wants Chromium or Chrome

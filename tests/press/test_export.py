@@ -1,6 +1,7 @@
 """What is exported runs elsewhere: the notebooks, the library, the ledger, and a first cell for Colab."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -32,8 +33,18 @@ def test_every_chapter_is_there_and_fetches_the_library_on_colab(exported):
         notebook = nbformat.read(exported / f"{chapter.name}.ipynb", as_version=4)
         assert "--branch executed https://github.com/someone/some-book " in notebook.cells[0].source
         assert any(cell.get("outputs") for cell in notebook.cells)
+        prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+        assert not re.findall(r"\{(?:glue:text|claim|cite\S*)\}`", prose)
         for address in buttons("someone/some-book", chapter.name).values():
             assert f"{chapter.name}.ipynb" in address
+
+
+def test_an_exported_notebook_says_its_numbers_and_whom_it_cites(exported):
+    text = (exported / "paper/setting.ipynb").read_text(encoding="utf-8")
+    for words in ("Of 12 Monte-Carlo estimates with 20,000 samples", "the student moves by 0;", "2 · 10⁻¹⁷"):
+        assert words in text
+    assert "those of Zhang *et al.* [2026]" in text
+    assert "one classical moment of a Gaussian pair [Cho and Saul, 2009]" in text
 
 
 def test_an_exported_notebook_runs_with_nothing_but_the_exported_folder(exported, tmp_path):

@@ -12,6 +12,7 @@ import nbformat
 
 from press import ROOT
 from press.build.chapters import find
+from press.build.prose import write_out
 from press.build.publish import published
 from press.build.staleness import is_current
 
@@ -53,6 +54,7 @@ def export(folder: Path) -> None:
             shutil.copyfile(source, target)
     for chapter in find():
         notebook = published(chapter)
+        write_out(notebook)
         cell = nbformat.v4.new_code_cell(COLAB.format(branch=BRANCH, repository=repository), id="colab")
         notebook.cells.insert(0, cell)
         target = folder / f"{chapter.name}.ipynb"

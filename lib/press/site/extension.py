@@ -14,6 +14,7 @@ from sphinx.errors import ExtensionError
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 from press.build.export import buttons
+from press.build.prose import write_out
 from press.build.publish import published
 from press.build.staleness import is_current
 from press.site import around, boards, finish, reading
@@ -74,7 +75,9 @@ def finish_page(app, pagename: str, templatename: str, context: dict, doctree) -
     notebook = f"{pagename}.ipynb"
     copy = Path(app.outdir, "_sources", notebook)
     copy.parent.mkdir(parents=True, exist_ok=True)
-    copy.write_text(nbformat.writes(published(chapter)) + "\n", encoding="utf-8")
+    executed = published(chapter)
+    write_out(executed)
+    copy.write_text(nbformat.writes(executed) + "\n", encoding="utf-8")
     context["ipynb_source"] = notebook  # the theme's download button offers it too
     repository = os.environ.get("GITHUB_REPOSITORY")  # set where the workflow publishes both pages and notebooks
     kept = chapter.kept()
