@@ -33,9 +33,21 @@ def test_the_notebook_to_download_is_what_was_run_asides_too(built):
     ran = json.loads(built.executed()["paper/one"])
     offered = json.loads(built.site()["_sources/book/paper/one.ipynb"])
     assert [cell.get("outputs") for cell in ran["cells"]] == [cell.get("outputs") for cell in offered["cells"]]
-    assert [cell["source"] for cell in ran["cells"]] == [cell["source"] for cell in offered["cells"]]
+    code = [[cell["source"] for cell in book["cells"] if cell["cell_type"] == "code"] for book in (ran, offered)]
+    assert code[0] == code[1]
     assert offered["metadata"]["language_info"] == ran["metadata"]["language_info"]
     assert offered["metadata"]["press"] == {k: ran["metadata"]["press"][k] for k in ("hash", "versions")}
+
+
+def test_the_notebook_to_download_says_its_numbers_and_whom_it_cites(built):
+    one, index = (
+        "".join("".join(cell["source"]) for cell in json.loads(built.site()[f"_sources/book/{name}.ipynb"])["cells"])
+        for name in ("paper/one", "index")
+    )
+    assert "It is 2, up to −2 · 10⁻¹⁵." in one
+    assert "Here the slope is −1.00, and {ref}`its-solution` is above." in one
+    assert "a citation [Zhang *et al.*, 2026],\nand a number from another chapter: −1.00." in index
+    assert "A claim of another chapter measured −1, and one is *not measured*." in index
 
 
 def test_a_figure_says_where_it_comes_from(built):

@@ -13,11 +13,16 @@ from press.numbers import powers
 ROLE = re.compile(r"\{(glue:text|claim|cite:t|cite:p|cite)\}`([^`]+)`")
 
 
+def glued(notebook: dict) -> dict[str, str | float]:
+    """What the cells of an executed notebook glued, by name."""
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", ())]
+    named = [output for output in outputs if "scrapbook" in output.get("metadata", {})]
+    return {o["metadata"]["scrapbook"]["name"]: ast.literal_eval(next(iter(o["data"].values()))) for o in named}
+
+
 def write_out(notebook: NotebookNode) -> None:
     """Put what its cells glued, what claims measured, and authors with years in place of the roles that name them."""
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-    glued = [output for output in outputs if "scrapbook" in output.get("metadata", {})]
-    known = {o.metadata.scrapbook.name: ast.literal_eval(next(iter(o.data.values()))) for o in glued}
+    known = glued(notebook)
     measured = {id: record.measured for chapter in find() for id, record in chapter.records().items()}
     works = parse_file(ROOT / "book/references.bib").entries
 
@@ -26,16 +31,26 @@ def write_out(notebook: NotebookNode) -> None:
         return " and ".join(names) if len(names) < 3 else f"{names[0]} *et al.*", works[key].fields["year"]
 
     def said(role: re.Match) -> str:
-        name, _, form = role[2].partition(":")
+        page, _, named = role[2].rpartition("::")
+        name, _, form = named.partition(":")
         if role[1] == "claim":
-            return "*not measured*" if measured[name] is None else powers(format(measured[name], form or ".4g"))
+            value = measured.get(name)
+            return "*not measured*" if value is None else powers(format(value, form or ".4g"))
         if role[1] == "glue:text":
-            return known[name] if isinstance(known[name], str) else powers(format(known[name], form))
+            there = [glued(chapter.executed()) for chapter in find() if f"{chapter.name}.md" == page]
+            value = (there or [known])[0][name]
+            return value if isinstance(value, str) else powers(format(value, form))
         told = [cited(key.strip()) for key in role[2].split(",")]
         if role[1] == "cite:t":
             return ", ".join(f"{who} [{year}]" for who, year in told)
         return f"[{'; '.join(f'{who}, {year}' for who, year in told)}]"
 
+    def known_or_raw(role: re.Match) -> str:
+        try:
+            return said(role)
+        except (KeyError, ValueError):  # its page's warning says what is wrong
+            return role[0]
+
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = ROLE.sub(said, cell.source)
+            cell.source = ROLE.sub(known_or_raw, cell.source)

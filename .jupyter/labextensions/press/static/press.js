@@ -123,7 +123,7 @@
       .replace(/\[([^\]]+)\]\(#[\w-]+\)/g, "$1")
       .replace(/\]\(\//g, `](${book.top}`)
       .replace(/\{([\w:]+)\}`([^`]+)`/g, (whole, role, said) => {
-        const [, name, form] = /^([^:]+)(?::(.*))?$/s.exec(said) ?? [];
+        const [, name, form] = /^(?:.*::)?([^:]+)(?::(.*))?$/s.exec(said) ?? [];
         const [, words, label = said] = /^(.*?)\s*<([^>]+)>$/s.exec(said) ?? [];
         const cited = (around) => said.split(",").map((key) => book.cited(key.trim(), around));
         switch (role) {
