@@ -1,5 +1,6 @@
 """Moving about: symbols lead to the notation, neighbours say what they answer; lists, a search, old addresses."""
 
+import os
 import re
 from pathlib import Path
 
@@ -112,8 +113,8 @@ def leave_old_addresses(app, error) -> None:
 
 
 def setup(app) -> None:
-    theme = Path(__file__).with_name("theme")
-    app.connect("config-inited", lambda app, config: config.templates_path.insert(0, str(theme)))
+    theme = os.path.relpath(Path(__file__).with_name("theme"), app.confdir)  # .buildinfo hashes it
+    app.connect("config-inited", lambda app, config: config.templates_path.insert(0, theme))
     app.connect("builder-inited", lambda app: setattr(app.builder, "search", False))  # it has its own
     app.connect("html-collect-pages", lambda app: [("search", {}, "search.html")])
     app.connect("html-page-context", tell_neighbours)
