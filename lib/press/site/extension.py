@@ -120,6 +120,7 @@ def setup(app) -> dict:
     app.connect("builder-inited", lambda app: app.config.html_static_path.append(str(STATIC)))
     for style in ("tokens.css", "press.css", "reading.css", "formulas.css", "icons.css", "print.css"):
         app.add_css_file(style)
+    app.add_js_file("formulas.js")
     for script in ("mode.js", "predict.js", "film.js"):
         app.add_js_file(script, loading_method="defer")
     reading.setup(app)
