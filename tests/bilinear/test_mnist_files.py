@@ -672,8 +672,8 @@ def test_make_book_fetches_first_and_make_test_never(small):
 
 def test_what_is_published_is_made_from_mnist_or_nothing_is():
     """The command ends with an error where MNIST cannot be had, and its job with it; `make book` would go on."""
-    job = (PROJECT / ".github/workflows/book.yml").read_text().partition("\n  pages:")[0]
-    assert job.index(mnist_files.COMMAND) < job.index("make test") < job.index("upload-pages-artifact")
+    job = (PROJECT / ".github/workflows/book.yml").read_text().partition("\n  edition:")[0]
+    assert job.index(mnist_files.COMMAND) < job.index("make test") < job.index("upload-artifact")
 
 
 @pytest.mark.parametrize(("chosen", "status"), [("/typo", 1), ("", 0)])

@@ -93,13 +93,16 @@ def test_closed_form_against_the_exact_run(D, K):
 
 @pytest.mark.parametrize("case", CASES)
 def test_refined_late_law(case):
-    """What is left beyond ε is of order ε² and the delay's share of the time."""
+    """What is left beyond ε is of order ε² and the delay's share of the time; the solver adds 1e-10 a step at most.
+
+    At D = 4096 it takes some 3,000 steps, and with a tolerance of 1e-12 the same numbers move by 2e-8.
+    """
     scalars = scalars_of(*case)
     T = np.array([100.0, 1e4]) * scalars.escape_time
     run, epsilon = scalars.solve(T), laws.next_order(scalars, T)
     share = laws.lag(scalars, run.gap) / (scalars.eta * T)
     off = run.excess_loss / (scalars.excess_loss_law(T) * (1 + epsilon)) - 1
-    assert (np.abs(off) < 2 * epsilon**2 + 2 * share + 1e-8).all()
+    assert (np.abs(off) < 2 * epsilon**2 + 2 * share + 3e-7).all()
 
 
 @pytest.mark.parametrize("sigma", [IDENTITY, RELU, Activation(0.1)])

@@ -82,7 +82,7 @@ SITE = {  # a change that makes the site stale, and no chapter
     "the extension": ("lib/press/site/extension.py", "900", "901"),
     "the words of a card": ("lib/press/site/cards.py", '"In words"', '"Words"'),
     "a template": ("lib/press/site/templates/facts.html", "margin:.4rem", "margin:.5rem"),
-    "a style sheet of press": ("lib/press/site/static/press.css", "9rem", "8rem"),
+    "a style sheet of press": ("lib/press/site/static/press.css", "0.95em", "0.9em"),
     "a script of press": ("lib/press/site/static/new.js", None, "1\n"),
     "a style sheet of the book": ("book/assets/book.css", "#1259bd", "#1259be"),
     "a record": ("book/records/seeds.json", None, "{}"),

@@ -6,6 +6,7 @@ import json
 import posixpath
 import re
 import unicodedata
+from html import escape, unescape
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -17,6 +18,7 @@ from press.site.cards import render
 
 ARTICLE = re.compile(r"<article.*</article>", re.S)
 SEARCH = re.compile(r"\s*<script[^>]*\b(searchtools|language_data|searchindex)\.js[^>]*></script>")  # Sphinx's
+SYMBOL = re.compile(r'(<a class="symbol [^>]*)(><span class="math [^>]*>\\\((.*?)\\\))')
 LIST = re.compile(r'<div class="list-of" data-of="(\w+)">.*?</div>')
 LISTED = {"figures": "figure[id]", "statements": "div.proof[id]:has(> p.admonition-title)"}
 LETTERS = 200  # of a preview: four lines
@@ -37,13 +39,18 @@ def finish(site: Path) -> None:
         for part in pages[page].select("svg, script, style, form, annotation, details.source, .headerlink"):
             part.decompose()
     for page, text in texts.items():
-        text = SEARCH.sub("", text)
+        text = SYMBOL.sub(named, SEARCH.sub("", text))
         if page in pages:
             text = LIST.sub(lambda place, page=page: list_of(place[1], page, pages), text)
             text = text.replace("</body>", previews(page, pages) + "</body>")
         (site / f"{page}.html").write_text(text, encoding="utf-8")
     told = json.dumps([entries(page, html) for page, html in pages.items()], ensure_ascii=False, separators=(",", ":"))
     (site / "_static" / "searchtext.js").write_text(f"window.searchText = {told};\n", encoding="utf-8")
+
+
+def named(link: re.Match) -> str:
+    """A link that is a formula alone, with a name for those who do not see it."""
+    return f'{link[1]} aria-label="{escape(plain(unescape(link[3])))}"{link[2]}'
 
 
 def previews(page: str, pages: Pages) -> str:

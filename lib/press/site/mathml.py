@@ -62,8 +62,9 @@ def package_files(name: str) -> list[importlib.metadata.PackagePath]:
 @functools.cache
 def mathml(tex: str, display: bool = False) -> str:
     """A formula as MathML that browsers set as TeX would; ValueError where it is none."""
+    jax = engine()
     try:
-        found = engine().call("set", tex, display)
+        found = jax.call("set", tex, display)
     except Exception as error:  # whatever the engine calls it
         raise Unreadable(str(error).partition("\n")[0]) from None
     root = ET.fromstring(found.replace(' xmlns="http://www.w3.org/1998/Math/MathML"', ""))
