@@ -54,9 +54,17 @@ def test_spaces_are_those_of_tex():
     assert marks(r"\tfrac{a+b}{c}", True) == [("+", *none)]
     assert marks(r"\frac{a+b}{c}", True) == [("+",)]
     assert marks(r"\log x") == [("\u2061", ".167em")]
+    assert marks(r"\log x_1") == [("\u2061", ".167em")]
     assert marks(r"\log(x)")[0] == ("\u2061",)
     assert '<mn>2</mn><mspace width=".167em" /><mi>log</mi>' in mathml(r"2\log x")
     assert "mspace" not in mathml(r"=\log x")
+    assert '<mi>tr</mi><mspace width=".167em" /><mi>W</mi>' in mathml(r"\operatorname{tr} W")
+    assert "<msup><mi>cos</mi><mn>2</mn></msup>" in mathml(r"\cos^2 x")
+    assert "mspace" not in mathml(r"\max_i x", True), "it has its own"
+    assert marks("x : y") == [(":", ".278em", ".278em")]
+    assert marks(r"f\colon X") == [(":", "0", ".167em")]
+    assert marks(r"a+\cdots+b") == [("+",), ("⋯", *none), ("+",)]
+    assert (marks(r"\overline{xy}"), marks(r"\underline{xy}")) == ([("‾",)], [("_",)])
 
 
 def test_columns_of_a_table_stand_where_tex_has_them():

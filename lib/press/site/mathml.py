@@ -34,9 +34,10 @@ ALPHABETS = {name: name.upper().replace("D-I", "D I").replace("D-SC", "D SC") fo
 )}  # fmt: skip
 ACCENTS = {"^": "ˆ", "~": "˜", "¯": "¯", "˙": "˙"}  # marks as high as letters want them
 DRAWN = "√‖|(){}[]⟨⟩‾_⏟"  # characters that a formula may draw and not write
-THIN = ".167em"
+THIN, THICK = ".167em", ".278em"
 CLASS = "data-mjx-texclass"  # TeX's kind of a mark, where it is not the usual one
-CLOSERS = set(")]}⟩⌉⌋|‖!′…")
+ROWS = ("math", "mrow", "mstyle", "mtd", "msqrt")  # what sets its parts side by side
+CLOSERS = set(")]}⟩⌉⌋|‖!′…⋯")
 
 
 class Unreadable(ValueError):
@@ -87,6 +88,8 @@ def clean(node: ET.Element, display: bool, small: bool) -> None:
             small or script or (node.tag == "mfrac" and not display),
         )
     children = list(node)
+    if node.tag in ("munder", "mover") and children[1].text == "―":  # a rule as wide as what it marks
+        children[1].text = "_" if node.tag == "munder" else "‾"
     if node.tag == "mover" and (mark := ACCENTS.get(children[1].text)):
         node.set("accent", "true")
         children[1].text = mark
@@ -100,8 +103,10 @@ def clean(node: ET.Element, display: bool, small: bool) -> None:
         behind = children[place + 1] if place + 1 < len(children) else None
         if child.tag == "mo":
             spaces(child, before, behind, small)
-        elif is_function(child) and is_ordinary(before) and not small:
-            node.insert(list(node).index(child), ET.Element("mspace", width=THIN))
+        elif is_function(child) and node.tag in ROWS and not small:
+            for side, beside in enumerate((before, behind)):
+                if is_ordinary(beside) and not (side and "mo" in (beside.tag, base(child).tag)):
+                    node.insert(list(node).index(child) + side, ET.Element("mspace", width=THIN))
     for place, child in enumerate(list(node)):  # groups of one, but for what has a meaning of its own
         if child.tag == "mrow" and len(child) == 1 and child[0].tag != "mo" and not child.get("class"):
             node[place] = child[0]
@@ -139,20 +144,26 @@ def spaces(mark: ET.Element, before, behind, small: bool, kind: str | None = Non
     """Around an operator: none in a script, none for a sign, a thin one after a function's name."""
     kind, text = kind or mark.get(CLASS), mark.text or ""
     if text == "\u2061":
-        opened = behind is None or (behind.text or "") in "([{" or behind.get(CLASS) in ("INNER", "OPEN")
+        opened = behind is None or behind.text in ("(", "[", "{") or behind.get(CLASS) in ("INNER", "OPEN")
         mark.attrib.update({} if opened or small else {"rspace": THIN})
     elif kind in ("OPEN", "CLOSE"):
         mark.attrib.update(form="prefix" if kind == "OPEN" else "postfix", lspace="0", rspace="0")
     elif kind == "OP" and len(text) > 1:
         mark.attrib.update(lspace="0", rspace=THIN)
-    elif kind == "ORD" or text in ("/", "|", "‖") or small:
+    elif text == ":" and not small:
+        mark.attrib.update({"lspace": "0", "rspace": THIN} if kind == "PUNCT" else {"lspace": THICK, "rspace": THICK})
+    elif kind == "ORD" or text in ("/", "|", "‖", "…", "⋯") or small:
         mark.attrib.update(lspace="0", rspace="0")
     elif text in ("+", "−", "±", "∓") and (before is None or (before.tag == "mo" and before.text not in CLOSERS)):
         mark.attrib.update(form="prefix", lspace="0", rspace="0")
 
 
+def base(node: ET.Element) -> ET.Element:
+    return node[0] if node.tag in ("msub", "msup", "msubsup", "munder") else node
+
+
 def is_function(node: ET.Element) -> bool:
-    name = node[0] if node.tag in ("msub", "msup", "msubsup", "munder") else node
+    name = base(node)
     long = len(name.text or "") > 1
     return (name.tag == "mi" and long) or (name.tag == "mo" and long and name.get(CLASS) == "OP")
 
