@@ -154,8 +154,12 @@ class Scoreboard(Board):
         return [*found, section("Item by item, and for programs", self.more(), "by-item"), *tried()]
 
     def more(self) -> str:
+        taken = set(self.claims)
+
         def place(name: str) -> dict:
-            return {"name": name, "title": name, "anchor": anchor(name), "address": self.address("items", anchor(name))}
+            id, old = anchor(name), "" if anchor(name) in taken else anchor(name)
+            taken.add(id)
+            return {"name": name, "title": name, "anchor": old, "address": self.address("items", id)}
 
         used = {item for claim in self.claims.values() for item in claim.items}
         named = {

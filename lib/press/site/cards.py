@@ -64,8 +64,9 @@ def facts(claim: Claim | None, record) -> dict[str, str]:
         said["Control ✕"] = f"{record.control[0]}: {number(record.control[1])}"
     if record and record.outside:
         said["Outside the hypotheses"] = record.outside
-    if claim:
+    if claim and record and record.measured is not None:  # else it is the sentence
         said["In words"] = claim.statement
+    if claim:
         said["Source"] = claim.source
     return said
 

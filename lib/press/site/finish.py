@@ -189,7 +189,7 @@ def plain(tex: str) -> str:
         case, name = "CAPITAL" if found[1][0].isupper() else "SMALL", found[1].upper().removeprefix("VAR")
         with contextlib.suppress(KeyError):
             return unicodedata.lookup(f"GREEK {case} LETTER {name.replace('LAMBDA', 'LAMDA')}")
-        return SIGNS.get(found[1], " ")
+        return found[1] if FUNCTION.fullmatch(found[1]) else SIGNS.get(found[1], " ")
 
     tex = re.sub(r"\\[dt]?frac(\w)(\w)", r"\1/\2", tex).replace("}{", "}/{")
     tex = re.sub(r"\\(begin|end|tag)\{\w+\*?\}|\\\W|&", " ", tex)
@@ -197,5 +197,10 @@ def plain(tex: str) -> str:
     return " ".join(re.sub(r"[{}]|\^(?=\{?\*)", "", tex).split())
 
 
-SIGNS = {"le": "≤", "ge": "≥", "to": "→", "infty": "∞", "cdot": "·", "times": "×", "lVert": "‖", "rVert": "‖"}
-SIGNS |= {name: name for name in ("log", "exp", "max", "min", "softmax", "tr")}
+NAMES = (
+    "le ge to infty cdot times lVert rVert lvert rvert mid langle rangle sqrt top partial nabla sum int in notin ell"
+)
+SIGNS = dict(zip(NAMES.split(), "≤≥→∞·×‖‖|||⟨⟩√⊤∂∇∑∫∈∉ℓ", strict=True))
+NAMES = "ne approx propto sim pm ll gg otimes dots ldots cdots epsilon"
+SIGNS |= dict(zip(NAMES.split(), "≠≈∝~±≪≫⊗………ϵ", strict=True))
+FUNCTION = re.compile("a?r?c?(sin|cos|tan)h?|log|ln|exp|max|min|arg|sign|softmax|tr")

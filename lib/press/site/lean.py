@@ -9,6 +9,7 @@ INLINE = re.compile(r"\s*<script>(?:let toggle|var togglebutton|window\.MathJax)
 ICONS = re.compile(  # icons.css has those in use
     r"@font-face\{[^}]*Font Awesome[^}]*\}|(?<=[}/])\s*(?:\.fa[bsr]?|\.fa-[^{}]*)\{[^{}]*\}"
 )
+TWICE = re.compile(r' id="(?:proof|exercise|solution)-content"')  # the same in every box of a page
 DRAWING = re.compile(r"<svg\b.*?</svg>", re.S)
 WRITTEN = re.compile(r"(<text\b.*?</text>|<style\b.*?</style>)", re.S)  # spaces may count here
 PLACE = re.compile(r' (d|x|y)="([^"]*)"')
@@ -22,6 +23,7 @@ def lean(site: Path) -> None:
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
         text = DRAWING.sub(lambda found: shorter(found[0]), INLINE.sub("", TAGS.sub("", text)))
+        text = TWICE.sub("", text)
         if 'class="sd-' not in text:  # no card, grid or tab
             text = re.sub(r"\s*<link\b[^>]*sphinx-design[^>]*>", "", text)
         page.write_text(text, encoding="utf-8")

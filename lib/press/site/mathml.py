@@ -88,6 +88,9 @@ def clean(node: ET.Element, display: bool, small: bool) -> None:
             small or script or (node.tag == "mfrac" and not display),
         )
     children = list(node)
+    if node.tag == "msup" and children[1].text == "′":  # it stands high already
+        node.tag = "mrow"
+        children[1].attrib.update(lspace="0", rspace="0")
     if node.tag in ("munder", "mover") and children[1].text == "―":  # a rule as wide as what it marks
         children[1].text = "_" if node.tag == "munder" else "‾"
     if node.tag == "mover" and (mark := ACCENTS.get(children[1].text)):
@@ -103,7 +106,7 @@ def clean(node: ET.Element, display: bool, small: bool) -> None:
         behind = children[place + 1] if place + 1 < len(children) else None
         if child.tag == "mo":
             spaces(child, before, behind, small)
-        elif is_function(child) and node.tag in ROWS and not small:
+        elif is_function(child) and node.tag in ROWS:
             for side, beside in enumerate((before, behind)):
                 if is_ordinary(beside) and not (side and "mo" in (beside.tag, base(child).tag)):
                     node.insert(list(node).index(child) + side, ET.Element("mspace", width=THIN))
@@ -131,7 +134,9 @@ def letter(character: str, variant: str) -> str:
     """A letter or digit in another of the alphabets of mathematics; any other character as it is."""
     if variant not in ALPHABETS:
         raise Unreadable(f"there are no letters of the kind {variant}")
-    name = unicodedata.name(character).replace("LATIN ", "").replace("LETTER ", "").replace("GREEK ", "")
+    if character == "h" and variant == "italic":
+        return "ℎ"  # Planck's
+    name = re.sub("(LATIN|GREEK|LUNATE|LETTER) ", "", unicodedata.name(character, ""))
     for found in (f"MATHEMATICAL {ALPHABETS[variant]} {name}", f"{ALPHABETS[variant]} {name}"):
         try:
             return unicodedata.lookup(found)
@@ -145,7 +150,7 @@ def spaces(mark: ET.Element, before, behind, small: bool, kind: str | None = Non
     kind, text = kind or mark.get(CLASS), mark.text or ""
     if text == "\u2061":
         opened = behind is None or behind.text in ("(", "[", "{") or behind.get(CLASS) in ("INNER", "OPEN")
-        mark.attrib.update({} if opened or small else {"rspace": THIN})
+        mark.attrib.update({} if opened else {"rspace": THIN})
     elif kind in ("OPEN", "CLOSE"):
         mark.attrib.update(form="prefix" if kind == "OPEN" else "postfix", lspace="0", rspace="0")
     elif kind == "OP" and len(text) > 1:
@@ -180,7 +185,7 @@ def columns(table: ET.Element) -> None:
         for place, cell in enumerate(row):
             side = sides[min(place, len(sides) - 1)] if sides else "center"
             gap = gaps[min(place, len(gaps)) - 1] if gaps and place else ("1em" if place else "0")
-            cell.set("style", f"text-align:{side};padding:.25em 0 .25em {gap}")
+            cell.set("style", f"text-align:-webkit-{side};padding:.25em 0 .25em {gap}")
 
 
 def set_formulas(site: Path) -> None:
@@ -198,7 +203,7 @@ def set_formulas(site: Path) -> None:
         except Unreadable as error:
             wrong.append(f"{page}: a formula that MathJax cannot read: {tex[:80]}: {error}")
             return found[0]
-        characters.update(re.sub(r"<[^>]*>", "", formula))
+        characters.update(html.unescape(re.sub(r"<[^>]*>", "", formula)))
         return f"{before}{formula}</{tag}>"
 
     for page in sorted(site.rglob("*.html")):
@@ -221,7 +226,7 @@ def font(characters: set[str]) -> bytes:
     letters = TTFont(source.locate(), recalcTimestamp=False)
     options = subset.Options(layout_features=["ssty"], hinting=False, name_IDs=[0, 1, 13, 14])
     chosen = subset.Subsetter(options)
-    chosen.populate(text="".join(characters | {letter(c, "italic") for c in characters if c.isalpha()}) + DRAWN)
+    chosen.populate(text="".join(characters | {letter(c, "italic") for c in characters}) + DRAWN)
     chosen.subset(letters)
     root = letters.getBestCmap()[ord("√")]
     for name, (width, side) in letters["hmtx"].metrics.items():

@@ -34,7 +34,10 @@
   const cells = [...document.querySelectorAll(".strip a")];
   const sections = [...document.querySelectorAll("section.rows")].filter((section) => section.querySelector(".row"));
   const count = document.querySelector(".finder output");
-  const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").replace(/[−–]/g, "-").toLowerCase();
+  const greek = Object.fromEntries([..."αβγδεζηθικλμνξοπρστυφχψω"].map((letter, i) => [letter,
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma tau upsilon phi chi psi omega".split(" ")[i]]));
+  const plain = (text) => text.normalize("NFKD").replace(/\p{M}/gu, "").replace(/[−–]/g, "-").toLowerCase()
+    .replace(/[α-ω]/g, (letter) => ` ${greek[letter] ?? letter} `);
   const chapters = new Map([...ch.options].map((option) => [option.value, option.text]));
   const texts = new Map(rows.map((row) => [row, plain([row.id, row.dataset.ch && chapters.get(row.dataset.ch),
     ...[...row.querySelectorAll(".short, .say, .found")].map((part) => part.textContent)].join(" "))]));
@@ -42,13 +45,17 @@
   const clear = () => { q.value = ch.value = ""; for (const box of boxes) box.checked = false; };
 
   function show(odd) {
-    const [v, by, words] = [chosen("v"), chosen("by"), plain(q.value).split(/\s+/)];
+    const [v, by, words] = [chosen("v"), chosen("by"), plain(q.value).trim().split(/\s+/)];
     const fits = new Set(rows.filter(({ dataset }) => (!v.length || v.includes(dataset.v))
       && (!by.length || by.includes(dataset.by)) && (!ch.value || ch.value === dataset.ch))
       .filter((row) => words.every((word) => texts.get(row).includes(word))).map((row) => row.id));
     for (const row of rows) row.hidden = !fits.has(row.id);
     for (const cell of cells) cell.classList.toggle("dim", !fits.has(cell.hash.slice(1)));
-    for (const section of sections) section.hidden = !section.querySelector(".row:not([hidden])");
+    for (const section of sections) {
+      const left = section.querySelectorAll(".row:not([hidden])").length, told = section.querySelector("h2 .count");
+      section.hidden = !left;
+      if (told) told.textContent = ` ${left}`;
+    }
     const some = fits.size === rows.length ? `All ${rows.length} claims` : `${fits.size} of ${rows.length} claims`;
     const none = "No claim matches: clear a filter, or search for fewer words";
     count.textContent = (fits.size ? some : none) + (odd ? `. The address names “${odd.slice(0, 40)}”, which is not here` : "");

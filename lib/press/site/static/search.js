@@ -9,12 +9,13 @@
 
   // Letters without case and accents; a text keeps its length, so that a place in it is a place in what is shown.
   const fold = (text) => text.replace(/[\u00c0-\u024f\u1e00-\u1eff]/g, (c) => c.normalize("NFD")[0]).replace(/[∗⋆]/g, "*").replace(/’/g, "'").toLowerCase();
+  const asWritten = (query) => query.replace(/\\?sqrt\s*[({]?(\w+)[)}]?/g, "√$1");
   const literal = (text) => text.replace(/[.*+?^${}()|[\]\\\/-]/g, "\\$&").replace(/_/g, "_?");
   const pattern = (word) => {
     const forms = [word, greek.get(word)].filter(Boolean).map(literal).join("|");
     return new RegExp(/^[\p{L}\p{N}]/u.test(word) ? `(?<![\\p{L}\\p{N}])(?:${forms})` : forms, "gu");
   };
-  const words = (query) => [...new Set(fold(query.slice(0, 200)).replace(/[\\{}$^]/g, "").split(/\s+/).filter(Boolean))].slice(0, 8);
+  const words = (query) => [...new Set(asWritten(fold(query.slice(0, 200))).replace(/[\\{}$^]/g, "").split(/\s+/).filter(Boolean))].slice(0, 8);
 
   const all = window.searchText.flatMap(([page, title, entries]) => entries.map(([id, ...parts]) =>
     ({ address: `${page}.html#${id}`, title, parts, folded: [title, ...parts].map(fold) })));
