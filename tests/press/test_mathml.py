@@ -111,6 +111,8 @@ def test_pages_hold_their_formulas_and_load_none(built, browser, tmp_path):
     seen.goto((built.root / "_build/html/book/paper/one.html").as_uri())
     seen.evaluate("document.fonts.ready")
     assert seen.evaluate("[...document.fonts].filter(f => f.family == 'Formulas').map(f => f.status)") == ["loaded"]
+    cut = "[...document.querySelectorAll('span.math')].filter(e => getComputedStyle(e).overflow != 'visible').length"
+    assert seen.evaluate(cut) == 0, "nothing of a formula is cut"
     box = "e => { const r = e.getBoundingClientRect(); return [r.width, r.height] }"
     for formula in seen.locator("article math").all():
         if formula.is_visible():
