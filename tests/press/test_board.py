@@ -36,7 +36,7 @@ def test_a_row_has_its_numbers_in_a_line_and_opens_on_all_its_facts_and_the_plac
     rows = {row["id"]: row for row in built.page("scoreboard").select("details.row")}
     assert not [row for row in rows.values() if row.has_attr("open")]
     assert {id: words(row.summary) for id, row in rows.items()} == {
-        "power": "≠ differs a short name measured 2 predicted 4 2 One",
+        "power": "≠ differs a short name measured 2 predicted by the paper 4 , by us 2 One",
         "unmeasured": "– not measured a short name measured – predicted ≥ 0.9",
         "slope": "✓ holds a short name ▸ measured −1 predicted −1 One",
     }
