@@ -57,7 +57,7 @@ def test_a_row_has_its_numbers_in_a_line_and_opens_on_all_its_facts_and_the_plac
             "Source": "derived in paper/one; Theorem 1",
             "Name": "power",
         },
-        "unmeasured": {"In words": "It holds on images too.", "Source": "Figure 1", "Name": "unmeasured"},
+        "unmeasured": {"Source": "Figure 1", "Name": "unmeasured"},
     }
     assert [a["href"] for a in rows["power"].select("dd a")] == ["items.html#theorem-1", "#power"]
     assert {id: row.select_one(".line")["aria-label"] for id, row in rows.items()} == {
