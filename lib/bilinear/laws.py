@@ -191,15 +191,16 @@ def late(scalars, T) -> LateLaws:
 
 
 def next_order(scalars, T):
-    """ε(T), the late law's relative correction: the loss is late_loss times 1 + ε + smaller terms.
+    """ε + s/(ηT), the late law's relative correction at step T: the loss is late_loss times 1 + this + smaller terms.
 
     ε = 4β/(3w) + [2A − 1/3 + (2+β²) ln w²]/w², w² = 2a(1+r)²τ/r, A the finite part of `slow_time` (one quadrature;
-    identity: 2A = r − 1/r + 2 ln r − 2/3). The delay of `lag` adds s/(ηT). Assumes K < D.
-    Raises ValueError for T < 1. Source: derived in `paper/sharp-law`.
+    identity: 2A = r − 1/r + 2 ln r − 2/3), is that of the slow flow; s is the `lag`, at the late law's gap. What is
+    left out is smaller by the factors 1/w, the correction itself, and ‖V*‖²/(KD²). Assumes K < D.
+    Raises ValueError for T < 1. Source: derived in `paper/corrections`.
 
     >>> from bilinear.scalar_dynamics import ScalarDynamics
     >>> float(next_order(ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05), 32400).round(4))
-    0.1069
+    0.1085
     """
     T = _steps(T, least=1)  # at the start the late law has no correction
     w, beta, to_log = _late_root(scalars, T), Activation(scalars.slope).beta, 2 + Activation(scalars.slope).beta ** 2
@@ -211,7 +212,8 @@ def next_order(scalars, T):
     start = math.atan(math.sqrt(scalars.r))
     A = quad(regular, 0, start, limit=500, epsabs=1e-7, epsrel=1e-7)[0]
     A += to_log * math.log(start) - 0.5 / start**2 - beta / start
-    return 4 * beta / (3 * w) + (2 * A - 1 / 3 + 2 * to_log * np.log(w)) / w**2
+    epsilon = 4 * beta / (3 * w) + (2 * A - 1 / 3 + 2 * to_log * np.log(w)) / w**2
+    return epsilon + lag(scalars, np.maximum(np.log(math.sqrt(scalars.r) * w), 0)) / (scalars.eta * T)
 
 
 def closed_form(scalars, T):
@@ -272,9 +274,9 @@ def _refuse_other_scores(teacher: Teacher) -> None:
 
 
 def mixed_next_order(teacher: Teacher, eta: float, T: float) -> float:
-    """ε + δ at step T, the largest among uniform teachers with one of this teacher's counts K_i < D.
+    """`next_order` + δ at step T, the largest among uniform teachers with one of this teacher's counts K_i < D.
 
-    The size of the relative correction of `mixed_late_loss`: each column has its own ε; and columns with different δ
+    The size of the relative correction of `mixed_late_loss`: each column has its own next order; and columns with different δ
     share one W_V, which leaves terms of order δ. Source: argued in `paper/sharp-law`, no bound is proved.
     """
     from .scalar_dynamics import ScalarDynamics  # which imports this file
