@@ -10,7 +10,7 @@ Functions of a `ScalarDynamics` (its D, K, ‖V*‖², η, κ; r = (D−K)/K, a 
 `largest_stable_eta`, `theorem_eta`                                   how large a step may be
 `label_noise_floor`                                                   what noisy labels keep up in sampled runs
 
-Derived in `paper/sharp-law`, but for the floor (`paper/recovery`).
+Derived in `paper/sharp-law` and `paper/corrections`, but for the floor (`paper/recovery`).
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def lag(scalars, gap):
     """s(gap): C₁ trails its slow manifold, and this delays the gap by s/η steps; s = 1/a at the start.
 
     Identity: s = 1 + (r/(1+r)) ∫ (ry²+2y−1)²/(1+ry²)² dgap, y = e^{−gap}; any κ by one quadrature. First order in
-    1/(ηT*) = ‖V*‖²/(KD²). Assumes K < D. Source: derived in `paper/sharp-law`.
+    1/(ηT*) = ‖V*‖²/(KD²). Assumes K < D. Source: derived in `paper/corrections`.
 
     >>> from bilinear.scalar_dynamics import ScalarDynamics
     >>> float(lag(ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05), 1.0).round(4))
@@ -138,7 +138,7 @@ def lag(scalars, gap):
 
 
 def arrival(scalars, gap):
-    """Steps until the gap is reached, T* slow_time + lag/η, for any κ (derived in `paper/sharp-law`).
+    """Steps until the gap is reached, T* slow_time + lag/η, for any κ (derived in `paper/corrections`).
 
     Off by O(1) steps, and by terms of second order in 1/(ηT*) = ‖V*‖²/(KD²), which must be small: about that number
     times lag/η. η below `largest_stable_eta`.
@@ -221,7 +221,7 @@ def closed_form(scalars, T):
 
     excess loss = (‖V*‖²D/2K)/(1 + e^{2u}),   sinh 2u + 2u = D²τ/(K(D−K)) − (r − 1/r)/2 − ln r,
     with τ = (T − s/η)/T*, s of `lag`. C₁ is on its slow manifold. Raises ValueError for κ < 1 and K = D.
-    Source: derived in `paper/sharp-law`.
+    Source: derived in `paper/corrections`.
 
     >>> from bilinear.scalar_dynamics import ScalarDynamics
     >>> scalars = ScalarDynamics(D=36, K=4, V_norm_sq=32.0, eta=0.05)
