@@ -99,10 +99,9 @@ class Cells(SphinxTransform):
         chapter = chapter_of(self.env.docname)
         if not chapter:
             return
-        for cell in list(
-            self.document.findall(lambda n: n.get("nb_element") == "cell_code" if is_element(n) else False)
-        ):
-            self.fold(cell, chapter)
+        for cell in list(self.document.findall(nodes.container)):
+            if cell.get("nb_element") == "cell_code":
+                self.fold(cell, chapter)
         for line in list(self.document.findall(lambda node: isinstance(node, Details) and "code" in node["classes"])):
             if "code" not in line["classes"]:
                 continue  # it is part of the line before
@@ -154,10 +153,6 @@ def after(node: nodes.Element) -> nodes.Node | None:
     return node.parent[place] if place < len(node.parent) else None
 
 
-def is_element(node) -> bool:
-    return isinstance(node, nodes.Element)
-
-
 def card_of(output: nodes.Element) -> str | None:
     """The claim whose card an output is."""
     found = (re.search(r'id="claim-([^"]+)"', raw.astext()) for raw in output.findall(nodes.raw))
@@ -204,24 +199,11 @@ class Opening(SphinxTransform):
         if not told:
             return
         here = self.document.next_node(nodes.title)
-        address = self.env.app.builder.get_relative_uri
-        needs = [
-            {"title": title(other.name), "address": address(self.env.docname, f"book/{other.name}")}
-            for other in map(named, told["needs"])
-        ]
-        rows = ledger.claims()
-        by = [rows[claim].by for _, claim in checked(chapter) if claim in rows]
-        strip = render(
-            "opening.html",
-            needs=needs,
-            minutes=minutes(chapter),
-            runs=told["runs"],
-            said={name: formulas(told[name]) for name in ("proves", "derives", "measures")},
-            claims={"paper": by.count("paper"), "derived": by.count("derived")},
-        )
-        place = here.parent.index(here) + 1
-        question = nodes.paragraph(told["asks"], told["asks"], classes=["question"])
-        opened = [nodes.raw("", strip, format="html"), question]
+        place, opened = here.parent.index(here) + 1, [nodes.paragraph(told["asks"], told["asks"], classes=["question"])]
+        if "needs" in told:
+            opened.insert(0, self.strip(chapter, told))
+        else:  # the first page: after the line that says what the book is
+            place += 1
         for figure in list(self.document.findall(nodes.figure)):
             if told["hero"] in figure["ids"] + figure["names"]:
                 figure["classes"].append("hero")
@@ -231,6 +213,24 @@ class Opening(SphinxTransform):
                     box.parent.remove(box)
                 opened.append(figure)
         here.parent[place:place] = opened
+
+    def strip(self, chapter: Chapter, told: dict) -> nodes.raw:
+        address = self.env.app.builder.get_relative_uri
+        needs = [
+            {"title": title(other.name), "address": address(self.env.docname, f"book/{other.name}")}
+            for other in map(named, told["needs"])
+        ]
+        rows = ledger.claims()
+        by = [rows[claim].by for _, claim in checked(chapter) if claim in rows]
+        html = render(
+            "opening.html",
+            needs=needs,
+            minutes=minutes(chapter),
+            runs=told["runs"],
+            said={name: formulas(told[name]) for name in ("proves", "derives", "measures")},
+            claims={"paper": by.count("paper"), "derived": by.count("derived")},
+        )
+        return nodes.raw("", html, format="html")
 
 
 class Together(SphinxTransform):
