@@ -217,7 +217,7 @@ def film(frames: dict, *, alt: str, top: float = 1.0) -> None:
 def product(cases: dict, *, alt: str, **given) -> None:
     """Display matrices whose product is Y, {case: …}: the reader chooses a case, a column of Y and a time.
 
-    What a case has, and what else is `given`, stands at the head of `product.html`; `alt` says in a sentence what is seen.
+    What each has, and what else is `given`, stands at the head of `product.html`; `alt` says in a sentence what it is.
     """
     _refuse_short(alt)
     shown = render("product.html", cases=cases, alt=alt, **given)

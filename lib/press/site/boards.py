@@ -53,6 +53,8 @@ def tried() -> list[nodes.section]:
 class ClaimRole(SphinxRole):
     """What a claim measured, as a link to the place of its check: {claim}`slope`, or {claim}`slope:.2f` in that format.
 
+    {claim}`slope:verdict` is its mark and its verdict instead.
+
     The page may be the one that checks it; what is a claim need not be glued.
     """
 
@@ -63,6 +65,8 @@ class ClaimRole(SphinxRole):
             return [], [self.inliner.reporter.warning(f"the ledger has no claim '{id}'", line=self.lineno)]
         for chapter in find():
             record = chapter.records().get(id)
+            if record and form == "verdict":
+                return [nodes.raw("", render("verdict.html", card=cards.card(claim, record)), format="html")], []
             if record and record.measured is not None:
                 try:
                     number = format(record.measured, form or ".4g")

@@ -13,6 +13,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from press import ROOT, ledger
 from press.build.chapters import Chapter, checked, find
+from press.build.prose import glued
 from press.numbers import powers
 from press.site.cards import formulas, render
 
@@ -265,9 +266,9 @@ class Numbers(SphinxPostTransform):
     formats = ("html",)
 
     def run(self, **kwargs) -> None:
-        for glued in self.document.findall(nodes.inline):
-            if "pasted-text" in glued["classes"] and NUMBER.fullmatch(glued.astext()):
-                glued.children = [nodes.Text(powers(glued.astext()).replace(" ", "\N{NO-BREAK SPACE}"))]
+        for pasted in self.document.findall(nodes.inline):
+            if "pasted-text" in pasted["classes"] and NUMBER.fullmatch(pasted.astext()):
+                pasted.children = [nodes.Text(powers(pasted.astext()).replace(" ", "\N{NO-BREAK SPACE}"))]
 
 
 class Closed(SphinxPostTransform):
@@ -352,7 +353,8 @@ class Predict(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         chapter = chapter_of(self.env.docname)
-        known = glued(chapter.executed()) if chapter else {}
+        kept = glued(chapter.executed()) if chapter else {}
+        known = {name: float(value) for name, value in kept.items() if not isinstance(value, str)}
         if lacking := [name for name in ("answer", "right") if name not in self.options]:
             raise self.error(f"predict: '{lacking[0]}' is missing")
         wanted = [self.options["answer"], *(line.partition(":")[0].strip() for line in self.lines())]
@@ -375,19 +377,6 @@ class Predict(SphinxDirective):
 
     def lines(self) -> list[str]:
         return [line for line in self.options.get("mistakes", "").splitlines() if line.strip()]
-
-
-def glued(notebook: dict) -> dict[str, float]:
-    """The numbers that the cells of an executed notebook glued, by name."""
-    found = {}
-    for cell in notebook.get("cells", ()):
-        for output in cell.get("outputs", ()):
-            if name := output.get("metadata", {}).get("scrapbook", {}).get("name"):
-                kinds = (kept for kind, kept in output["data"].items() if kind.endswith("text/plain"))
-                text = "".join(next(kinds, ""))
-                if re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", text):
-                    found[name] = float(text)
-    return found
 
 
 def setup(app) -> None:

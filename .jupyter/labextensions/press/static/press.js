@@ -128,7 +128,7 @@
         const cited = (around) => said.split(",").map((key) => book.cited(key.trim(), around));
         switch (role) {
           case "glue:text": return book.number(name, form);
-          case "claim": return book.claim(name, form ?? ".4g");
+          case "claim": return form === "verdict" ? "" : book.claim(name, form ?? ".4g");
           case "cite:t": return cited(true).join(", ");
           case "cite": case "cite:p": return `[${cited(false).join("; ")}]`;
           case "prf:ref": return book.label(label, words);

@@ -32,7 +32,7 @@ for (const product of document.querySelectorAll(".product")) {
     light("B", shown.told.reads[column]);
     for (const name of ["C", "Y", "learned", "answer"]) light(name, [column]);
     columns[column].checked = true;
-    one(".tell output").textContent = shown.told.says[column];
+    one(".tell").textContent = shown.told.says[column];
   }
 
   function showTime() {
