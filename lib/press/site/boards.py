@@ -215,9 +215,11 @@ class Concordance(Board):
 
 
 def on_its_pages(app, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """Where there are rows, their style, their script and their room: no contents beside them."""
-    if '<details class="row' in context.get("body", ""):
+    """Where there are rows, their style and their script; and where something is wide, no contents beside it."""
+    rows = '<details class="row' in context.get("body", "")
+    if rows or '<div class="product"' in context.get("body", ""):
         context["meta"] = (context.get("meta") or {}) | {"html_theme.sidebar_secondary.remove": True}
+    if rows:
         app.add_css_file("board.css")
         app.add_js_file("board.js", loading_method="defer")
 

@@ -290,8 +290,8 @@
 
   function activate(app) {
     const { baseUrl, fullLabextensionsUrl } = JSON.parse(document.getElementById("jupyter-config-data").textContent);
-    const tokens = `${baseUrl}files/lib/press/site/static/tokens.css`;
-    for (const href of [tokens, `${fullLabextensionsUrl}/press/static/press.css`])
+    const own = (name) => `${baseUrl}files/lib/press/site/static/${name}.css`;
+    for (const href of [own("tokens"), own("product"), `${fullLabextensionsUrl}/press/static/press.css`])
       document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href }));
     const { body, documentElement } = document;
     const theme = () => { documentElement.dataset.theme = body.dataset.jpThemeLight === "false" ? "dark" : "light"; };

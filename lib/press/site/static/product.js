@@ -102,5 +102,6 @@ for (const product of document.querySelectorAll(".product")) {
   slider.addEventListener("input", () => { stop(); time = Number(slider.value); showTime(); });
   button.addEventListener("click", () => (timer ? stop() : play()));
   for (const control of all("fieldset")) control.disabled = false;
+  product.classList.add("live");
   showCase();
 }
