@@ -214,6 +214,16 @@ def film(frames: dict, *, alt: str, top: float = 1.0) -> None:
     display({"text/html": shown, "text/plain": f"Figure: {alt}"}, raw=True)
 
 
+def product(cases: dict, *, alt: str, **given) -> None:
+    """Display matrices whose product is Y, {case: …}: the reader chooses a case, a column of Y and a time.
+
+    What each has, and what else is `given`, stands at the head of `product.html`; `alt` says in a sentence what it is.
+    """
+    _refuse_short(alt)
+    shown = render("product.html", cases=cases, alt=alt, **given)
+    display({"text/html": shown, "text/plain": f"Figure: {alt}"}, raw=True)
+
+
 def _refuse_short(alt) -> None:
     if not isinstance(alt, str) or len(alt.split()) < 5:
         raise ValueError(f"figures: alt={alt!r} is too short; say in five words or more what is seen")

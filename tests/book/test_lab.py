@@ -16,8 +16,9 @@ from press import ROOT, settings
 from press.build.chapters import find
 from press.numbers import powers
 
+STYLES = ("tokens", "product")
 CHAPTER = next(chapter for chapter in find() if chapter.name == "paper/setting")  # one of the quickest
-NEEDED = (".jupyter", "book", "_toc.yml", "jupytext.toml", "lib/press/site/static/tokens.css")
+NEEDED = (".jupyter", "book", "_toc.yml", "jupytext.toml", *(f"lib/press/site/static/{s}.css" for s in STYLES))
 NEEDED += (f"_build/executed/{CHAPTER.name}.ipynb",)
 EXTENSION = ROOT / ".jupyter/labextensions/press/static/press.js"
 WORDS = """() => [...document.querySelectorAll(".jp-MarkdownOutput, .press-caption")].map(part => {

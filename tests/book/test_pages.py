@@ -33,7 +33,7 @@ READING = r"""() => {
   const shown = e => e.checkVisibility({visibilityProperty: true}) && e.getBoundingClientRect().height > 0
   const all = selector => [...document.querySelectorAll('article ' + selector)].filter(shown)
   const box = e => e.getBoundingClientRect()
-  const figures = all('svg, img').filter(e => box(e).height > 120 && box(e).width > 250)
+  const figures = all('svg, img, .product').filter(e => box(e).height > 120 && box(e).width > 250)
   const first = figures.length ? figures.map(box).reduce((a, b) => a.top < b.top ? a : b) : null
   const size = (e, m) => parseFloat(getComputedStyle(e).fontSize) * Math.hypot(m.a, m.b)
   const letters = all('svg text, svg tspan').filter(e => e.textContent.trim()).map(e => size(e, e.getScreenCTM()))
@@ -44,7 +44,7 @@ READING = r"""() => {
     code: all('pre').reduce((sum, e) => sum + box(e).height, 0) / box(document.querySelector('article')).height,
     first: first && [first.top + scrollY, first.bottom + scrollY],
     tiny: Math.min(...letters),
-    mute: figures.filter(e => e.matches('figure svg') && !e.querySelector('text')).length,
+    mute: figures.filter(e => e.matches('figure svg:not(svg svg)') && !e.querySelector('text')).length,
     raw: all('.cell_output, pre').filter(e => !e.closest('.cell_input, details') && raw.test(e.textContent)).length,
     broken: all('code').concat(all('dt'), all('th')).filter(e => /^[\w.-]{3,24}$/.test(e.textContent)).filter(e => {
       const range = document.createRange()

@@ -78,6 +78,10 @@ EARLY = {  # a file, what is in it, what stands there then (None: it is gone), a
     "needs a list": ("book/paper/two.md", "needs: []", "needs: [[one]]", "needs names '['one']', which is"),
     "an unknown hero": ("book/paper/two.md", "hero: fig-two", "hero: fig-one", "hero names 'fig-one', which is no"),
     "a hero that is a list": ("book/paper/two.md", "hero: fig-two", "hero: [fig-two]", "hero names '['fig-two']', wh"),
+    "a first page with a strip": (
+        "book/index.md", "jupytext:", "opening: {asks: a, hero: b, runs: 5}\njupytext:",
+        "opening has 'runs', which is none of asks, hero\n",
+    ),
     "a cell kept without reason": ("book/paper/two.md", "keep: the frames are the mathematics", "keep: true",
                                    "two.md:63: keep needs its reason, or its words, as a text"),
     "a kept cell too long": ("book/paper/two.md", "frames = {", "a = 1\n" * 7 + "frames = {",

@@ -104,6 +104,30 @@ def test_the_opening_has_strip_question_and_hero_before_the_first_paragraph(buil
     assert not built.page("index").select(".opening, .question")
 
 
+def test_the_first_page_may_open_with_a_question_and_a_figure_and_a_verdict_is_quoted(book):
+    figure = "---\nmystnb:\n  figure:\n    name: fig-front\n    caption: Two dots and the line between them.\n---\n"
+    draws = (
+        'fig, ax = figures.plt.subplots()\nax.plot([0, 1])\nfigures.show(fig, alt="A line goes up from zero to one.")\n'
+    )
+    book.change("book/index.md", "---\n", "---\nopening:\n  asks: Does it open?\n  hero: fig-front\n")
+    book.change(
+        "book/index.md",
+        'print("a landing',
+        f'from press import figures\n```\n\n```{{code-cell}} python3\n{figure}{draws}print("a landing',
+    )
+    book.change("book/index.md", "{claim}`slope`,", "{claim}`slope`, it {claim}`slope:verdict`,")
+    told = book.press("build")
+    assert told.returncode == 0, told.stderr
+    article = book.page("index").article
+    line, question, figure = article.h1.find_next_siblings()[:3]
+    assert (line.name, line.text[:6], question["class"]) == ("p", "A page", ["question"])
+    assert (figure["id"], "hero" in figure["class"]) == ("fig-front", True)
+    assert not article.select("dl.opening")
+    assert " it ✓holds, and one" in " ".join(article.text.split())
+    offered = json.loads(book.site()["_sources/book/index.ipynb"])
+    assert "it *holds*, and" in "".join("".join(cell["source"]) for cell in offered["cells"])
+
+
 def test_a_solution_is_closed_without_a_script_and_its_numbers_are_as_in_print(built):
     article = built.page("paper/one").article
     solution = article.select_one("details.solution")

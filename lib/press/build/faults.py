@@ -45,20 +45,25 @@ OPENING = ("asks", "needs", "runs", "hero", "proves", "derives", "measures")
 
 def opening_faults(chapter: Chapter) -> list[str]:
     """What is wrong with the `opening` in a chapter's front matter, and with what its cells say of themselves."""
-    if chapter.name == toc()[0].removeprefix("book/"):  # the first page opens in its own way
-        return []
     told, place = chapter.front.get("opening"), f"{chapter.place}:1: the front matter's opening"
+    first = chapter.name == toc()[0].removeprefix("book/")  # it may open without a strip, and in its own way
+    if first and told is None:
+        return []
+    names = ("asks", "hero") if first else OPENING
     if not isinstance(told, dict):
-        return [f"{place} is missing; it has {', '.join(OPENING)}"]
-    found = [f"{place} has '{name}', which is none of {', '.join(OPENING)}" for name in told if name not in OPENING]
-    texts = {"asks", "hero"} | {"proves", "derives", "measures"}
+        return [f"{place} is missing; it has {', '.join(names)}"]
+    found = [f"{place} has '{name}', which is none of {', '.join(names)}" for name in told if name not in names]
     found += [
         f"{place}: {name} must be a text"
-        for name in sorted(texts)
+        for name in sorted({"asks", "hero", "proves", "derives", "measures"} & {*names})
         if not (isinstance(told.get(name), str) and told[name].strip() and told[name].count("$") % 2 == 0)
     ]
     if "$" in str(told.get("asks")):
         found.append(f"{place}: asks is a question in plain words, without symbols")
+    if told.get("hero") not in [name for cell in chapter.code if (name := figure_of(cell).get("name"))]:
+        found.append(f"{place}: hero names '{told.get('hero')}', which is no figure of this chapter")
+    if first:
+        return found
     if told.get("runs") not in RUNS:
         found.append(f"{place}: runs must be one of {', '.join(map(str, RUNS))} seconds")
     known = [name for other in find() for name in (other.name, other.name.rpartition("/")[2])]
@@ -67,8 +72,6 @@ def opening_faults(chapter: Chapter) -> list[str]:
         found.append(f"{place}: needs must be a list of chapters, [] for none")
     else:
         found += [f"{place}: needs names '{name}', which is no chapter" for name in needs if name not in known]
-    if told.get("hero") not in [name for cell in chapter.code if (name := figure_of(cell).get("name"))]:
-        found.append(f"{place}: hero names '{told.get('hero')}', which is no figure of this chapter")
     return found
 
 

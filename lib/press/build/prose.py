@@ -15,7 +15,7 @@ ROLE = re.compile(r"\{(glue:text|claim|cite:t|cite:p|cite)\}`([^`]+)`")
 
 def glued(notebook: dict) -> dict[str, str | float]:
     """What the cells of an executed notebook glued, by name."""
-    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", ())]
+    outputs = [output for cell in notebook.get("cells", ()) for output in cell.get("outputs", ())]
     named = [output for output in outputs if "scrapbook" in output.get("metadata", {})]
     return {o["metadata"]["scrapbook"]["name"]: ast.literal_eval(next(iter(o["data"].values()))) for o in named}
 
@@ -23,7 +23,7 @@ def glued(notebook: dict) -> dict[str, str | float]:
 def write_out(notebook: NotebookNode) -> None:
     """Put what its cells glued, what claims measured, and authors with years in place of the roles that name them."""
     known = glued(notebook)
-    measured = {id: record.measured for chapter in find() for id, record in chapter.records().items()}
+    records = {id: record for chapter in find() for id, record in chapter.records().items()}
     works = parse_file(ROOT / "book/references.bib").entries
 
     def cited(key: str) -> tuple[str, str]:
@@ -34,7 +34,9 @@ def write_out(notebook: NotebookNode) -> None:
         page, _, named = role[2].rpartition("::")
         name, _, form = named.partition(":")
         if role[1] == "claim":
-            value = measured.get(name)
+            value = records[name].measured if name in records else None
+            if form == "verdict":
+                return f"*{records[name].verdict}*"
             return "*not measured*" if value is None else powers(format(value, form or ".4g"))
         if role[1] == "glue:text":
             there = [glued(chapter.executed()) for chapter in find() if f"{chapter.name}.md" == page]

@@ -53,6 +53,8 @@ def tried() -> list[nodes.section]:
 class ClaimRole(SphinxRole):
     """What a claim measured, as a link to the place of its check: {claim}`slope`, or {claim}`slope:.2f` in that format.
 
+    {claim}`slope:verdict` is its mark and its verdict instead.
+
     The page may be the one that checks it; what is a claim need not be glued.
     """
 
@@ -63,6 +65,8 @@ class ClaimRole(SphinxRole):
             return [], [self.inliner.reporter.warning(f"the ledger has no claim '{id}'", line=self.lineno)]
         for chapter in find():
             record = chapter.records().get(id)
+            if record and form == "verdict":
+                return [nodes.raw("", render("verdict.html", card=cards.card(claim, record)), format="html")], []
             if record and record.measured is not None:
                 try:
                     number = format(record.measured, form or ".4g")
@@ -211,9 +215,11 @@ class Concordance(Board):
 
 
 def on_its_pages(app, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """Where there are rows, their style, their script and their room: no contents beside them."""
-    if '<details class="row' in context.get("body", ""):
+    """Where there are rows, their style and their script; and where something is wide, no contents beside it."""
+    rows = '<details class="row' in context.get("body", "")
+    if rows or '<div class="product"' in context.get("body", ""):
         context["meta"] = (context.get("meta") or {}) | {"html_theme.sidebar_secondary.remove": True}
+    if rows:
         app.add_css_file("board.css")
         app.add_js_file("board.js", loading_method="defer")
 

@@ -118,10 +118,10 @@ def finish_site(app, error) -> None:
 
 def setup(app) -> dict:
     app.connect("builder-inited", lambda app: app.config.html_static_path.append(str(STATIC)))
-    for style in ("tokens.css", "press.css", "reading.css", "formulas.css", "icons.css", "print.css"):
+    for style in ("tokens.css", "press.css", "reading.css", "formulas.css", "product.css", "icons.css", "print.css"):
         app.add_css_file(style)
     app.add_js_file("formulas.js")
-    for script in ("mode.js", "predict.js", "film.js"):
+    for script in ("mode.js", "predict.js", "film.js", "product.js"):
         app.add_js_file(script, loading_method="defer")
     reading.setup(app)
     around.setup(app)

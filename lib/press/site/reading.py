@@ -13,6 +13,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from press import ROOT, ledger
 from press.build.chapters import Chapter, checked, find
+from press.build.prose import glued
 from press.numbers import powers
 from press.site.cards import formulas, render
 
@@ -99,10 +100,9 @@ class Cells(SphinxTransform):
         chapter = chapter_of(self.env.docname)
         if not chapter:
             return
-        for cell in list(
-            self.document.findall(lambda n: n.get("nb_element") == "cell_code" if is_element(n) else False)
-        ):
-            self.fold(cell, chapter)
+        for cell in list(self.document.findall(nodes.container)):
+            if cell.get("nb_element") == "cell_code":
+                self.fold(cell, chapter)
         for line in list(self.document.findall(lambda node: isinstance(node, Details) and "code" in node["classes"])):
             if "code" not in line["classes"]:
                 continue  # it is part of the line before
@@ -154,10 +154,6 @@ def after(node: nodes.Element) -> nodes.Node | None:
     return node.parent[place] if place < len(node.parent) else None
 
 
-def is_element(node) -> bool:
-    return isinstance(node, nodes.Element)
-
-
 def card_of(output: nodes.Element) -> str | None:
     """The claim whose card an output is."""
     found = (re.search(r'id="claim-([^"]+)"', raw.astext()) for raw in output.findall(nodes.raw))
@@ -204,24 +200,11 @@ class Opening(SphinxTransform):
         if not told:
             return
         here = self.document.next_node(nodes.title)
-        address = self.env.app.builder.get_relative_uri
-        needs = [
-            {"title": title(other.name), "address": address(self.env.docname, f"book/{other.name}")}
-            for other in map(named, told["needs"])
-        ]
-        rows = ledger.claims()
-        by = [rows[claim].by for _, claim in checked(chapter) if claim in rows]
-        strip = render(
-            "opening.html",
-            needs=needs,
-            minutes=minutes(chapter),
-            runs=told["runs"],
-            said={name: formulas(told[name]) for name in ("proves", "derives", "measures")},
-            claims={"paper": by.count("paper"), "derived": by.count("derived")},
-        )
-        place = here.parent.index(here) + 1
-        question = nodes.paragraph(told["asks"], told["asks"], classes=["question"])
-        opened = [nodes.raw("", strip, format="html"), question]
+        place, opened = here.parent.index(here) + 1, [nodes.paragraph(told["asks"], told["asks"], classes=["question"])]
+        if "needs" in told:
+            opened.insert(0, self.strip(chapter, told))
+        else:  # the first page: after the line that says what the book is
+            place += 1
         for figure in list(self.document.findall(nodes.figure)):
             if told["hero"] in figure["ids"] + figure["names"]:
                 figure["classes"].append("hero")
@@ -231,6 +214,24 @@ class Opening(SphinxTransform):
                     box.parent.remove(box)
                 opened.append(figure)
         here.parent[place:place] = opened
+
+    def strip(self, chapter: Chapter, told: dict) -> nodes.raw:
+        address = self.env.app.builder.get_relative_uri
+        needs = [
+            {"title": title(other.name), "address": address(self.env.docname, f"book/{other.name}")}
+            for other in map(named, told["needs"])
+        ]
+        rows = ledger.claims()
+        by = [rows[claim].by for _, claim in checked(chapter) if claim in rows]
+        html = render(
+            "opening.html",
+            needs=needs,
+            minutes=minutes(chapter),
+            runs=told["runs"],
+            said={name: formulas(told[name]) for name in ("proves", "derives", "measures")},
+            claims={"paper": by.count("paper"), "derived": by.count("derived")},
+        )
+        return nodes.raw("", html, format="html")
 
 
 class Together(SphinxTransform):
@@ -265,9 +266,9 @@ class Numbers(SphinxPostTransform):
     formats = ("html",)
 
     def run(self, **kwargs) -> None:
-        for glued in self.document.findall(nodes.inline):
-            if "pasted-text" in glued["classes"] and NUMBER.fullmatch(glued.astext()):
-                glued.children = [nodes.Text(powers(glued.astext()).replace(" ", "\N{NO-BREAK SPACE}"))]
+        for pasted in self.document.findall(nodes.inline):
+            if "pasted-text" in pasted["classes"] and NUMBER.fullmatch(pasted.astext()):
+                pasted.children = [nodes.Text(powers(pasted.astext()).replace(" ", "\N{NO-BREAK SPACE}"))]
 
 
 class Closed(SphinxPostTransform):
@@ -352,7 +353,8 @@ class Predict(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         chapter = chapter_of(self.env.docname)
-        known = glued(chapter.executed()) if chapter else {}
+        kept = glued(chapter.executed()) if chapter else {}
+        known = {name: float(value) for name, value in kept.items() if not isinstance(value, str)}
         if lacking := [name for name in ("answer", "right") if name not in self.options]:
             raise self.error(f"predict: '{lacking[0]}' is missing")
         wanted = [self.options["answer"], *(line.partition(":")[0].strip() for line in self.lines())]
@@ -375,19 +377,6 @@ class Predict(SphinxDirective):
 
     def lines(self) -> list[str]:
         return [line for line in self.options.get("mistakes", "").splitlines() if line.strip()]
-
-
-def glued(notebook: dict) -> dict[str, float]:
-    """The numbers that the cells of an executed notebook glued, by name."""
-    found = {}
-    for cell in notebook.get("cells", ()):
-        for output in cell.get("outputs", ()):
-            if name := output.get("metadata", {}).get("scrapbook", {}).get("name"):
-                kinds = (kept for kind, kept in output["data"].items() if kind.endswith("text/plain"))
-                text = "".join(next(kinds, ""))
-                if re.fullmatch(r"-?[\d.]+(e[+-]?\d+)?", text):
-                    found[name] = float(text)
-    return found
 
 
 def setup(app) -> None:

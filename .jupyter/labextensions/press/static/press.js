@@ -128,7 +128,7 @@
         const cited = (around) => said.split(",").map((key) => book.cited(key.trim(), around));
         switch (role) {
           case "glue:text": return book.number(name, form);
-          case "claim": return book.claim(name, form ?? ".4g");
+          case "claim": return form === "verdict" ? "" : book.claim(name, form ?? ".4g");
           case "cite:t": return cited(true).join(", ");
           case "cite": case "cite:p": return `[${cited(false).join("; ")}]`;
           case "prf:ref": return book.label(label, words);
@@ -290,8 +290,8 @@
 
   function activate(app) {
     const { baseUrl, fullLabextensionsUrl } = JSON.parse(document.getElementById("jupyter-config-data").textContent);
-    const tokens = `${baseUrl}files/lib/press/site/static/tokens.css`;
-    for (const href of [tokens, `${fullLabextensionsUrl}/press/static/press.css`])
+    const own = (name) => `${baseUrl}files/lib/press/site/static/${name}.css`;
+    for (const href of [own("tokens"), own("product"), `${fullLabextensionsUrl}/press/static/press.css`])
       document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href }));
     const { body, documentElement } = document;
     const theme = () => { documentElement.dataset.theme = body.dataset.jpThemeLight === "false" ? "dark" : "light"; };
