@@ -67,6 +67,8 @@ def test_spaces_are_those_of_tex():
     assert marks(r"f\colon X") == [(":", "0", ".167em")]
     assert marks(r"a+\cdots+b") == [("+",), ("⋯", *none), ("+",)]
     assert (marks(r"\overline{xy}"), marks(r"\underline{xy}")) == ([("‾",)], [("_",)])
+    assert mathml(r"\sqrt{-r}").count('<msqrt><mspace height=".8em" /><mo') == 1, "its sign stands on the line"
+    assert marks(r"\sqrt{-r}") == [("−", "prefix", *none)]
 
 
 def test_columns_of_a_table_stand_where_tex_has_them():

@@ -115,6 +115,8 @@ def clean(node: ET.Element, display: bool, small: bool) -> None:
             node[place] = child[0]
     if node.tag == "mrow" and len(node) == 1 and node[0].tag == "mo":
         spaces(node[0], None, None, small, node.get(CLASS))
+    if node.tag == "msqrt":  # over a low letter the sign would hang far below the line
+        node.insert(0, ET.Element("mspace", height=".8em"))
     if node.tag == "menclose":  # MathML Core has no boxes
         node.tag = "mrow"
         node.attrib = {"class": f"enclosed-{node.get('notation')}"}
