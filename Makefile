@@ -5,7 +5,7 @@ WANTED = { pwd; cat pyproject.toml constraints.txt; }
 EXTRAS = book
 
 .DEFAULT_GOAL := help
-.PHONY: help book test seeds grid faults lab pdf bench mutants advisories clean setup
+.PHONY: help book test seeds grid faults lab pdf bench certify mutants advisories clean setup
 
 help: ## show these commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -41,6 +41,10 @@ pdf: setup ## the whole book on paper, in _build/book.pdf; wants Chromium or Chr
 bench: EXTRAS = bench
 bench: setup ## time a step, exact and sampled, in PyTorch and JAX (minutes; want a quiet machine)
 	@$(PY) benchmarks/bench.py
+
+certify: EXTRAS = certify
+certify: setup ## prove the bounds of the numbers in book/records/certified.json (ten seconds)
+	@$(PY) benchmarks/certify.py
 
 mutants: EXTRAS = book test sweeps mutants
 mutants: setup ## plant 300 faults a library, one by one: does a test notice? (hours, resumable)

@@ -17,6 +17,7 @@ The mathematics of "Transformers Trained via Gradient Descent Can Provably Learn
 `sweeps`           many runs at once: in threads, or a function over a grid that remembers what is finished
 `scalar_dynamics`  the two numbers that gradient descent moves
 `laws`             when attention switches on, what is left late in training, how large a step may be
+`enclosures`       some of these numbers with proved bounds, in ball arithmetic
 `phases`           how a run ends: a cell of a phase diagram
 `floors`           what no student of a kind can beat
 `selection`        one query, and the set that it selects given in the input

@@ -200,7 +200,7 @@ def finite(name: str, tensor: Tensor, not_tiny: bool = False) -> None:
 def orthogonal(name: str, P, D: int, like: Tensor | None = None) -> Tensor:
     """`P` as an orthogonal D × D tensor: every entry of PᵀP − I is at most 100 D ulps."""
     P = array(name, P, (D, D), like)
-    if is_identity(P):
+    if _is_identity(P):
         return P
     error = (P.T @ P - torch.eye(D, dtype=P.dtype, device=P.device)).abs().max().item()
     bound = 100 * D * torch.finfo(P.dtype).eps
@@ -211,7 +211,7 @@ def orthogonal(name: str, P, D: int, like: Tensor | None = None) -> Tensor:
     return P
 
 
-def is_identity(P: Tensor) -> bool:
+def _is_identity(P: Tensor) -> bool:
     """Whether P is I exactly: then products with it, dear where D is large, need not be taken."""
     return int(P.count_nonzero()) == len(P) and bool((P.diagonal() == 1).all())
 

@@ -276,8 +276,8 @@ def _refuse_other_scores(teacher: Teacher) -> None:
 def mixed_next_order(teacher: Teacher, eta: float, T: float) -> float:
     """`next_order` + δ at step T, the largest among uniform teachers with one of this teacher's counts K_i < D.
 
-    The size of the relative correction of `mixed_late_loss`: each column has its own next order; and columns with different δ
-    share one W_V, which leaves terms of order δ. Source: argued in `paper/sharp-law`, no bound is proved.
+    The size of the relative correction of `mixed_late_loss`: each column has its own next order; and columns with
+    different δ share one W_V, which leaves terms of order δ. Source: argued in `paper/sharp-law`, no bound is proved.
     """
     from .scalar_dynamics import ScalarDynamics  # which imports this file
 

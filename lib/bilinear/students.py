@@ -74,7 +74,7 @@ def turn(P: Tensor, W: Tensor) -> Tensor:
 
     Turned by P.T: PWPᵀ, the weights that have the logits W; of a slope in the logits, the slope in W_KQ.
     """
-    return W if checks.is_identity(P) else P.T @ W @ P
+    return W if checks._is_identity(P) else P.T @ W @ P
 
 
 def sampled_slopes(sigma: Activation, W_V: Tensor, S: Tensor, X: Tensor, Y: Tensor) -> tuple[Tensor, Tensor, Tensor]:

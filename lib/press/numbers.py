@@ -8,7 +8,7 @@ from IPython.display import display
 
 from press import ROOT
 
-BENCH = "book/records/bench.json"
+BENCH, CERTIFIED = "book/records/bench.json", "book/records/certified.json"
 
 
 def plain(value) -> int | float:
@@ -92,3 +92,8 @@ def bench() -> dict:
     A chapter that shows it says `data: press.numbers:bench` in its front matter, and so is run again when it changes.
     """
     return json.loads((ROOT / BENCH).read_text(encoding="utf-8"))
+
+
+def certified() -> dict:
+    """The record of `make certify`: numbers that were proved, each within `radius`. `data: press.numbers:certified`."""
+    return json.loads((ROOT / CERTIFIED).read_text(encoding="utf-8"))

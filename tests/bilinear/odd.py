@@ -29,6 +29,7 @@ from bilinear import (
     activations,
     curves,
     descent,
+    enclosures,
     floors,
     heads,
     images,
@@ -186,6 +187,11 @@ CALLS: dict[str, tuple[Callable, Callable[[], dict]]] = {
         lambda: descent_of(seed=0, batch=4, noise=0.5, inputs=inputs.gaussian, watch=watched),
     ),
     "descent.empirical": (descent.empirical, lambda: descent_of(seed=0, samples=4, noise=0.5)),
+    # enclosures
+    "enclosures.RationalScalars": (
+        enclosures.RationalScalars,
+        lambda: {"D": 20, "K": 3, "V_norm_sq": 500, "eta": Fraction(1, 20), "slope": Fraction(1, 10), "bits": 256},
+    ),
     # floors
     "floors.best_student": (floors.best_student, lambda: {"teacher": EVEN}),
     "floors.nearest": (floors.nearest, lambda: {"B": V.clone()}),

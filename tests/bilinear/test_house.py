@@ -16,7 +16,10 @@ PROJECT = LIBRARY.parents[1]
 MODULES = sorted(LIBRARY.rglob("*.py"))
 NEEDS = {"torch", "numpy", "numba", "scipy", "networkx", "sklearn", "pooch", "platformdirs"}
 
-SWEEPS = {"joblib", "pandas", "tqdm", "threadpoolctl", "distributed"}  # the extra of `sweeps.py`, imported where used
+EXTRAS = {  # imported where used
+    LIBRARY / "sweeps.py": {"joblib", "pandas", "tqdm", "threadpoolctl", "distributed"},
+    LIBRARY / "enclosures.py": {"flint"},
+}
 
 
 def budget(words: str) -> int:
@@ -39,8 +42,10 @@ def imports(module: Path) -> set[str]:
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(LIBRARY)))
 def test_the_mathematics_needs_nothing_of_the_book(module):
     """Neither press nor plots nor notebooks; and nothing that `pip install` of the library alone does not bring."""
-    extra = SWEEPS if module == LIBRARY / "sweeps.py" else set()
-    assert imports(module) <= NEEDS | extra | set(sys.stdlib_module_names) | {"bilinear", "__future__"}
+    assert imports(module) <= NEEDS | EXTRAS.get(module, set()) | set(sys.stdlib_module_names) | {
+        "bilinear",
+        "__future__",
+    }
     assert not re.search(r"\bpress\b", module.read_text(encoding="utf-8"))
 
 

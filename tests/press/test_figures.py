@@ -211,11 +211,13 @@ def test_curves_that_fall_with_their_dots_and_laws():
     plt.close(fig)
 
 
-def test_the_record_of_a_bench_is_read_as_it_was_written(monkeypatch, tmp_path):
+def test_a_record_is_read_as_it_was_written(monkeypatch, tmp_path):
     (tmp_path / "book" / "records").mkdir(parents=True)
     (tmp_path / numbers.BENCH).write_text('{"steps": [{"D": 36, "seconds": 4e-06}]}\n', encoding="utf-8")
+    (tmp_path / numbers.CERTIFIED).write_text('{"radius": "1e-50", "cases": [{"D": 36}]}\n', encoding="utf-8")
     monkeypatch.setattr(numbers, "ROOT", tmp_path)
     assert numbers.bench() == {"steps": [{"D": 36, "seconds": 4e-06}]}
+    assert numbers.certified() == {"radius": "1e-50", "cases": [{"D": 36}]}
 
 
 # --- both drawings -----------------------------------------------------------------------------------------
