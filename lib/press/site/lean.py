@@ -9,7 +9,9 @@ INLINE = re.compile(r"\s*<script>(?:let toggle|var togglebutton|window\.MathJax)
 ICONS = re.compile(  # icons.css has those in use
     r"@font-face\{[^}]*Font Awesome[^}]*\}|(?<=[}/])\s*(?:\.fa[bsr]?|\.fa-[^{}]*)\{[^{}]*\}"
 )
-TWICE = re.compile(r' id="(?:proof|exercise|solution)-content"')  # the same in every box of a page
+TWICE = re.compile(  # the same in every box of a page; and the word of a line that opens, told again
+    r' id="(?:proof|exercise|solution)-content"| id="proof"(?=><summary>)|(?<=<summary>Proof</summary>\n<p>)Proof\. '
+)
 DRAWING = re.compile(r"<svg\b.*?</svg>", re.S)
 WRITTEN = re.compile(r"(<text\b.*?</text>|<style\b.*?</style>)", re.S)  # spaces may count here
 PLACE = re.compile(r' (d|x|y)="([^"]*)"')
