@@ -53,9 +53,7 @@ def tried() -> list[nodes.section]:
 class ClaimRole(SphinxRole):
     """What a claim measured, as a link to the place of its check: {claim}`slope`, or {claim}`slope:.2f` in that format.
 
-    {claim}`slope:verdict` is its mark and its verdict instead.
-
-    The page may be the one that checks it; what is a claim need not be glued.
+    {claim}`slope:verdict` is its mark and verdict. The page may be the one that checks it; a claim need not be glued.
     """
 
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:

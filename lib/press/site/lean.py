@@ -9,9 +9,8 @@ INLINE = re.compile(r"\s*<script>(?:let toggle|var togglebutton|window\.MathJax)
 ICONS = re.compile(  # icons.css has those in use
     r"@font-face\{[^}]*Font Awesome[^}]*\}|(?<=[}/])\s*(?:\.fa[bsr]?|\.fa-[^{}]*)\{[^{}]*\}"
 )
-TWICE = re.compile(  # the same in every box of a page; and the word of a line that opens, told again
-    r' id="(?:proof|exercise|solution)-content"| id="proof"(?=><summary>)|(?<=<summary>Proof</summary>\n<p>)Proof\. '
-)
+# the same in every box of a page; and the word of a line that opens, told again
+TWICE = re.compile(r' id="(proof|exercise|solution)(-content"|"(?=><sum))|(?<=<summary>Proof</summary>\n<p>)Proof\. ')
 DRAWING = re.compile(r"<svg\b.*?</svg>", re.S)
 WRITTEN = re.compile(r"(<text\b.*?</text>|<style\b.*?</style>)", re.S)  # spaces may count here
 PLACE = re.compile(r' (d|x|y)="([^"]*)"')
@@ -24,8 +23,7 @@ def lean(site: Path) -> None:
     """Take out of every page what nothing in it uses, and the files that are left over."""
     for page in site.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        text = DRAWING.sub(lambda found: shorter(found[0]), INLINE.sub("", TAGS.sub("", text)))
-        text = TWICE.sub("", text)
+        text = DRAWING.sub(lambda found: shorter(found[0]), TWICE.sub("", INLINE.sub("", TAGS.sub("", text))))
         if 'class="sd-' not in text:  # no card, grid or tab
             text = re.sub(r"\s*<link\b[^>]*sphinx-design[^>]*>", "", text)
         page.write_text(text, encoding="utf-8")
@@ -37,10 +35,8 @@ def lean(site: Path) -> None:
 
 
 def shorter(drawing: str) -> str:
-    """The same drawing in fewer letters.
-
-    Without comments and the space between its parts; its points to a hundredth of a unit; short names of its parts; the
-    style of marks in a row once.
+    """The same drawing in fewer letters: no comments, no space between its parts, points to a hundredth of a unit,
+    short names of its parts, the style of marks in a row once.
     """
     drawing = PLACE.sub(place, re.sub(r"<!--.*?-->", "", drawing, flags=re.S))
     drawing = STYLE.sub(lambda found: found[0].replace(": ", ":").replace("; ", ";"), drawing)
