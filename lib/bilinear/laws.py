@@ -191,11 +191,12 @@ def late(scalars, T) -> LateLaws:
 
 
 def next_order(scalars, T):
-    """ε + s/(ηT), the late law's relative correction at step T: the loss is late_loss times 1 + this + smaller terms.
+    """ε + ε', the late law's relative correction at step T: the loss is late_loss times 1 + this + smaller terms.
 
     ε = 4β/(3w) + [2A − 1/3 + (2+β²) ln w²]/w², w² = 2a(1+r)²τ/r, A the finite part of `slow_time` (one quadrature;
-    identity: 2A = r − 1/r + 2 ln r − 2/3), is that of the slow flow; s is the `lag`, at the late law's gap. What is
-    left out is smaller by the factors 1/w, the correction itself, and ‖V*‖²/(KD²). Assumes K < D.
+    identity: 2A = r − 1/r + 2 ln r − 2/3), is that of the slow flow; ε' = [s/η − ½ ln(w²F(θ₀))]/T has the `lag`
+    s at the late law's gap, and what steps gain on a flow, F = sin²θ cos θ (1−βθ) C(θ). What is left out is smaller
+    by the factors 1/w, the correction itself, and ‖V*‖²/(KD²). Assumes K < D.
     Raises ValueError for T < 1. Source: derived in `paper/corrections`.
 
     >>> from bilinear.scalar_dynamics import ScalarDynamics
@@ -213,7 +214,10 @@ def next_order(scalars, T):
     A = quad(regular, 0, start, limit=500, epsabs=1e-7, epsrel=1e-7)[0]
     A += to_log * math.log(start) - 0.5 / start**2 - beta / start
     epsilon = 4 * beta / (3 * w) + (2 * A - 1 / 3 + 2 * to_log * np.log(w)) / w**2
-    return epsilon + lag(scalars, np.maximum(np.log(math.sqrt(scalars.r) * w), 0)) / (scalars.eta * T)
+    delay = lag(scalars, np.maximum(np.log(math.sqrt(scalars.r) * w), 0)) / scalars.eta
+    C = math.cos(start) + beta * (math.sin(start) - start * math.cos(start))
+    first = math.sin(start) ** 2 * math.cos(start) * (1 - beta * start) * C  # F(θ₀), the speed of the start
+    return epsilon + (delay - np.log(w) - 0.5 * math.log(first)) / T
 
 
 def closed_form(scalars, T):

@@ -301,7 +301,10 @@ def test_the_library_has_this_next_order(case):
     w_ = (1 + scalars.r) * math.sqrt(2 * value(a, scalars) * 1e3 / scalars.r)
     epsilon = 4 * b_ / (3 * w_) + (2 * float(A_) - 1 / 3 + 2 * log_of * math.log(w_)) / w_**2
     delay = laws.lag(scalars, laws.late(scalars, T).gap) / (scalars.eta * T)
-    assert laws.next_order(scalars, T) == pytest.approx(epsilon + delay, rel=1e-5)
+    start = math.atan(math.sqrt(scalars.r))
+    N_ = float(sp.lambdify(theta, known(N, scalars), "mpmath")(start))
+    gain = -0.5 * math.log(w_**2 * N_ / (math.sin(start) * math.cos(start))) / T  # F = N/(sin θ cos θ)
+    assert laws.next_order(scalars, T) == pytest.approx(epsilon + delay + gain, rel=1e-5)
 
 
 # --- half of the attention, among many tokens ------------------------------------------------------------------------

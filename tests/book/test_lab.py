@@ -95,13 +95,13 @@ def test_a_chapter_runs_in_lab_with_a_changed_parameter_and_reads_as_its_page_do
     cards, drawn = page.locator(".jp-OutputArea .claim.holds [role=img]"), page.locator(".drawings > svg >> nth=0")
     assert cards.count() == len(CHAPTER.records()) == 2
     assert min(card.bounding_box()["width"] for card in cards.all()) > 300
-    assert drawn.count() == 1 == page.locator(".press-caption").count()
-    assert drawn.bounding_box()["height"] > 150
+    assert drawn.count() == 2 == page.locator(".press-caption").count()
+    assert drawn.first.bounding_box()["height"] > 100
 
     prose = page.evaluate(WORDS)
     assert "[Cho and Saul, 2009]" in prose
     assert "those of Zhang et al. [2026]" in prose
-    assert "with 10,000 samples each" in prose
+    assert "each from 10,000 samples" in prose
     assert not re.findall(r"\{[\w:-]+\}|`|:label:|\$|not run|setting_", prose)
     assert page.locator(".press-own").count() > 20
     for closed in ("why?", "Solution", "The number"):

@@ -41,10 +41,10 @@ def test_every_chapter_is_there_and_fetches_the_library_on_colab(exported):
 
 def test_an_exported_notebook_says_its_numbers_and_whom_it_cites(exported):
     text = (exported / "paper/setting.ipynb").read_text(encoding="utf-8")
-    for words in ("Of 12 Monte-Carlo estimates with 20,000 samples", "the student moves by 0;", "2 · 10⁻¹⁷"):
+    for words in ("Of 12 losses, each from 20,000 samples", "in the right places to"):
         assert words in text
     assert "those of Zhang *et al.* [2026]" in text
-    assert "one classical moment of a Gaussian pair [Cho and Saul, 2009]" in text
+    assert "arc-cosine kernel of degree one [Cho and Saul, 2009]" in text
 
 
 def test_an_exported_notebook_runs_with_nothing_but_the_exported_folder(exported, tmp_path):

@@ -132,6 +132,7 @@
           case "cite:t": return cited(true).join(", ");
           case "cite": case "cite:p": return `[${cited(false).join("; ")}]`;
           case "prf:ref": return book.label(label, words);
+          case "numref": return words ?? "the figure";
           case "term": return words ?? said;
           case "py:class": case "py:func": return `\`${said.replace(/^~.*\./, "")}\``;
         }
