@@ -45,7 +45,7 @@ def test_a_table_has_prediction_ours_measured_and_verdict_and_leads_to_the_cards
     assert kept == data["text/html"], "in the same order"
     table = BeautifulSoup(data["text/html"], "html.parser").table
     assert table.caption.text == "Of <two>."
-    assert [head.text for head in table.select("thead th")] == ["quantity", "\\(x\\)", "<y>"]
+    assert [head.text.strip() for head in table.select("thead th")] == ["quantity", "\\(x\\)", "<y>"]
     rows = [(tr.th.text, tr.select("td")) for tr in table.select("tbody tr")]
     assert [name for name, _ in rows] == ["<rate>", "\\(p\\)"]
     (slope, empty), (power, again) = (cells for _, cells in rows)
