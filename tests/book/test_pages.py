@@ -44,7 +44,7 @@ READING = r"""() => {
     code: all('pre').reduce((sum, e) => sum + box(e).height, 0) / box(document.querySelector('article')).height,
     first: first && [first.top + scrollY, first.bottom + scrollY],
     tiny: Math.min(...letters),
-    mute: figures.filter(e => e.matches('figure svg:not(svg svg)') && !e.querySelector('text')).length,
+    mute: figures.filter(e => e.matches('figure svg') && !e.querySelector('text')).length,
     raw: all('.cell_output, pre').filter(e => !e.closest('.cell_input, details') && raw.test(e.textContent)).length,
     broken: all('code').concat(all('dt'), all('th')).filter(e => /^[\w.-]{3,24}$/.test(e.textContent)).filter(e => {
       const range = document.createRange()

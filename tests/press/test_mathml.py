@@ -9,7 +9,7 @@ import pytest
 from fontTools.ttLib import TTFont
 from PIL import Image, ImageChops
 
-from press.site.lean import shorter
+from press.site.lean import TWICE, shorter
 from press.site.mathml import Unreadable, font, mathml
 
 
@@ -147,3 +147,14 @@ def test_a_drawing_in_fewer_letters_looks_the_same(built, browser):
         assert shown[0].getextrema()[0] < 100, "something is drawn"
         assert ImageChops.difference(*shown).getextrema()[1] < 60, "no point moved by as much as a quarter of a pixel"
     page.close()
+
+
+def test_what_stands_in_every_box_is_told_once():
+    box = (
+        '<details class="proof" id="proof"><summary>Proof</summary>\n<p>Proof. By the lemma. Proof. Again</p></details>'
+    )
+    assert TWICE.sub("", box) == (
+        '<details class="proof"><summary>Proof</summary>\n<p>By the lemma. Proof. Again</p></details>'
+    )
+    kept = '<div id="proof"><section id="solution-content">', '<div id="proof"><section>'
+    assert TWICE.sub("", kept[0]) == kept[1], "what can be linked keeps its name"

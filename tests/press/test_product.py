@@ -36,7 +36,7 @@ def case(name: str, C: np.ndarray, rows: int) -> dict:
         "answer": [share * A @ B @ C for share in shares],
         "found": [f"{share:.0%} of {name}" for share in shares],
         "gives": [f"{name} gives {share}" for share in shares],
-        "curve": [(25 * place, 20 * place) for place in range(5)],
+        "curve": [(25 * place, 10 * rows * place) for place in range(5)],  # another in each
         "law": [(0, 50), (100, 90)],
         "marks": [(10, 10, "start", f"mark of {name}")],
     }
@@ -180,7 +180,10 @@ def test_a_finger_chooses_too(picture):
 
 def test_another_case_has_its_own_matrices_words_and_curve(picture):
     page = picture()
-    before = page.locator("polyline.path").get_attribute("points")
+    drawn = (
+        "[...document.querySelectorAll('.path line')].map(line => [line.getAttribute('x1'), line.getAttribute('y2')])"
+    )
+    assert page.evaluate(drawn) == [[f"{25 * place}.0%", f"{20 * (place + 1)}.0%"] for place in range(4)]
     assert len(page.evaluate(CELLS, "Y")[0]) == 2
     page.get_by_label("one", exact=True).focus()
     page.keyboard.press("ArrowRight")
@@ -190,7 +193,7 @@ def test_another_case_has_its_own_matrices_words_and_curve(picture):
     assert page.locator("[data-of=C]").text_content() == "scores of two"
     assert page.locator("text.mark").text_content() == "mark of two"
     assert page.locator(FOUND).text_content() == "100% of two"
-    assert page.locator("polyline.path").get_attribute("points") == before, "the two have one curve here"
+    assert page.evaluate(drawn) == [[f"{25 * place}.0%", f"{10 * (place + 1)}.0%"] for place in range(4)]
     assert page.evaluate("getComputedStyle(document.querySelector('.factors > .B .on'), '::after').content") == '"two"'
 
 

@@ -23,6 +23,15 @@ for (const product of document.querySelectorAll(".product")) {
     }
   }
 
+  // A curve is a line from point to point: its places are per cents, so that it takes any shape that its picture has.
+  function draw(name) {
+    const points = shown[name].trim().split(" ").map((point) => point.split(","));
+    all(`.${name} line`).forEach((line, place) => {
+      const [[x1, y1], [x2, y2]] = points.slice(place, place + 2);
+      for (const [end, value] of Object.entries({ x1, y1, x2, y2 })) line.setAttribute(end, `${value}%`);
+    });
+  }
+
   function light(name, lit) {
     for (const matrix of all(`[data-name=${name}]`))
       [...matrix.children].forEach((cells, place) => cells.classList.toggle("on", lit.includes(place)));
@@ -52,8 +61,8 @@ for (const product of document.querySelectorAll(".product")) {
     for (const name of ["A", "C", "Y"]) paint(name, shown[name]);
     for (const name of ["A", "C"]) one(`[data-of=${name}]`).textContent = shown.told.of[name];
     product.style.setProperty("--weight", `"${shown.told.weight}"`);
-    one(".path").setAttribute("points", shown.path);
-    one(".law").setAttribute("points", shown.law);
+    draw("path");
+    draw("law");
     shown.told.marks.forEach(([x, y, anchor, text], place) => {
       for (const [name, value] of Object.entries({ x: `${x}%`, y: `${y}%`, "text-anchor": anchor })) marks[place].setAttribute(name, value);
       marks[place].textContent = text;
