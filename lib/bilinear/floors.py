@@ -29,7 +29,7 @@ def best_student(teacher: Teacher) -> tuple[Tensor, Tensor, Tensor]:
     Q = max(S* + λ_i, 0) with one shift λ_i per column and Σ_i λ_i = 0.
     Shapes: 0-dim, M × d, D × D. The loss is zero for every S* whose columns are at least 0 and have equal sums; where a
     zero of S* stays zero, softmax comes as close as one likes. Raises ValueError for κ < 1.
-    Source: derived in `paper/graph-convolution`.
+    Source: derived in `paper/irregular-graphs`.
 
     >>> from bilinear.activations import IDENTITY
     >>> loss, W_V, S = best_student(Teacher([[1.0]], [[0.5, 0.4], [0.0, 0.4]], IDENTITY))    # columns: 0.5 and 0.8
@@ -62,7 +62,8 @@ def _equal_sums(A: Tensor) -> tuple[Tensor, float]:
     high = A.clamp(min=0).sum(0).max().item()  # here every shift is at least 0
     if high == 0 or A.max(0).values.sum() <= 0:
         return torch.zeros_like(A), 0.0
-    c = brentq(lambda c: shifts(c)[0].sum().item(), 0.0, high, xtol=1e-14 * high)
+    above = high * (1 + 1e-12 * D)  # columns of equal sums: their cumulative sums round otherwise than `high`
+    c = brentq(lambda c: shifts(c)[0].sum().item(), 0.0, above, xtol=1e-14 * high)
     return (A + shifts(c)[0]).clamp(min=0), c
 
 
