@@ -2,7 +2,6 @@
 
 `best_student`   position-only attention, on a teacher that its columns may not reach
 `nearest`        position-only attention with one output, on any linear predictor
-`width_bound`    any network whose first layer is narrow, on sets drawn afresh
 
 The scores of a student are at least 0 and each of its columns sums to one. A floor is the distance to the nearest of
 what that allows. Each is derived in the chapter that its docstring names.
@@ -97,23 +96,3 @@ def nearest(B) -> tuple[Tensor, Tensor, Tensor]:
     s = h / h.sum()
     w = B @ s / s.square().sum()
     return (B - torch.outer(w, s)).square().sum(), w, s
-
-
-def width_bound(D: int, K: int, d: int, width: int) -> float:
-    """The least ½E‖error‖² of any network whose first layer has `width` units, on sets drawn afresh and uniformly.
-
-    The units may see the tokens and the set; what follows may be anything. Half the sum of the Dd − width smallest
-    eigenvalues of E N_gᵀN_g, N_g the target's matrix: 1/D (d times) and (D−K)/(KD(D−1)) (d(D−1) times).
-    Raises ValueError unless 1 ≤ K ≤ D, d ≥ 1, width ≥ 0. Source: derived in `paper/token-selection`; the bound is of
-    the kind that Wang, Wei, Hsu and Lee (2024) prove.
-
-    >>> width_bound(D=20, K=4, d=8, width=0), width_bound(D=20, K=4, d=8, width=160)      # nothing is seen; all is
-    (1.0, 0.0)
-    """
-    D, K = checks.integer("D", D, 1), checks.integer("K", K, 1)
-    if K > D:
-        raise ValueError(f"K must be at most D = {D}, got {K}")
-    d, width = checks.integer("d", d, 1), checks.integer("width", width, 0)
-    small = (D - K) / (K * D * (D - 1)) if D > 1 else 0.0
-    hidden_means, hidden_rest = max(d - width, 0), min(D * d - d, max(D * d - width, 0))
-    return 0.5 * (hidden_means / D + hidden_rest * small)
