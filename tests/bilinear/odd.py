@@ -361,7 +361,6 @@ CALLS: dict[str, tuple[Callable, Callable[[], dict]]] = {
             ("equicorrelated", {"correlation": 0.5}),
         )
     },
-    "inputs.spectral": (inputs.spectral, lambda: {"X": X.clone()}),
     # neighbours: linear attention
     "linear_attention.LinearAttention": (
         linear.LinearAttention,
