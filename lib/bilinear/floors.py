@@ -2,7 +2,6 @@
 
 `best_student`   position-only attention, on a teacher that its columns may not reach
 `nearest`        position-only attention with one output, on any linear predictor
-`width_bound`    any network whose first layer is narrow, on sets drawn afresh
 
 The scores of a student are at least 0 and each of its columns sums to one. A floor is the distance to the nearest of
 what that allows. Each is derived in the chapter that its docstring names.
@@ -29,7 +28,7 @@ def best_student(teacher: Teacher) -> tuple[Tensor, Tensor, Tensor]:
     Q = max(S* + λ_i, 0) with one shift λ_i per column and Σ_i λ_i = 0.
     Shapes: 0-dim, M × d, D × D. The loss is zero for every S* whose columns are at least 0 and have equal sums; where a
     zero of S* stays zero, softmax comes as close as one likes. Raises ValueError for κ < 1.
-    Source: derived in `paper/graph-convolution`.
+    Source: derived in `paper/irregular-graphs`.
 
     >>> from bilinear.activations import IDENTITY
     >>> loss, W_V, S = best_student(Teacher([[1.0]], [[0.5, 0.4], [0.0, 0.4]], IDENTITY))    # columns: 0.5 and 0.8
@@ -62,7 +61,8 @@ def _equal_sums(A: Tensor) -> tuple[Tensor, float]:
     high = A.clamp(min=0).sum(0).max().item()  # here every shift is at least 0
     if high == 0 or A.max(0).values.sum() <= 0:
         return torch.zeros_like(A), 0.0
-    c = brentq(lambda c: shifts(c)[0].sum().item(), 0.0, high, xtol=1e-14 * high)
+    above = high * (1 + 1e-12 * D)  # columns of equal sums: their cumulative sums round otherwise than `high`
+    c = brentq(lambda c: shifts(c)[0].sum().item(), 0.0, above, xtol=1e-14 * high)
     return (A + shifts(c)[0]).clamp(min=0), c
 
 
@@ -96,23 +96,3 @@ def nearest(B) -> tuple[Tensor, Tensor, Tensor]:
     s = h / h.sum()
     w = B @ s / s.square().sum()
     return (B - torch.outer(w, s)).square().sum(), w, s
-
-
-def width_bound(D: int, K: int, d: int, width: int) -> float:
-    """The least ½E‖error‖² of any network whose first layer has `width` units, on sets drawn afresh and uniformly.
-
-    The units may see the tokens and the set; what follows may be anything. Half the sum of the Dd − width smallest
-    eigenvalues of E N_gᵀN_g, N_g the target's matrix: 1/D (d times) and (D−K)/(KD(D−1)) (d(D−1) times).
-    Raises ValueError unless 1 ≤ K ≤ D, d ≥ 1, width ≥ 0. Source: derived in `paper/token-selection`; the bound is of
-    the kind that Wang, Wei, Hsu and Lee (2024) prove.
-
-    >>> width_bound(D=20, K=4, d=8, width=0), width_bound(D=20, K=4, d=8, width=160)      # nothing is seen; all is
-    (1.0, 0.0)
-    """
-    D, K = checks.integer("D", D, 1), checks.integer("K", K, 1)
-    if K > D:
-        raise ValueError(f"K must be at most D = {D}, got {K}")
-    d, width = checks.integer("d", d, 1), checks.integer("width", width, 0)
-    small = (D - K) / (K * D * (D - 1)) if D > 1 else 0.0
-    hidden_means, hidden_rest = max(d - width, 0), min(D * d - d, max(D * d - width, 0))
-    return 0.5 * (hidden_means / D + hidden_rest * small)

@@ -1,7 +1,6 @@
 """Laws of the tokens: the Gaussian one of training, and those that out-of-distribution runs use.
 
-Every law takes the sizes, such as (n, d, D), and returns independent entries on the generator's device. `spectral` says
-what a quadratic loss can see of any law.
+Every law takes the sizes, such as (n, d, D), and returns independent entries on the generator's device.
 """
 
 from __future__ import annotations
@@ -77,29 +76,6 @@ def equicorrelated(
     *sizes, tokens = _sizes(shape, generator, dtype)
     X = torch.randn((*sizes, tokens + 1), generator=generator, dtype=dtype, device=generator.device)
     return (1 - rho) ** 0.5 * X[..., :-1] + rho**0.5 * X[..., -1:]
-
-
-def spectral(X: Tensor) -> Tensor:
-    """The fewest inputs with the second moments of X: Σ vec(X_n) vec(X_n)ᵀ/n is the same for both.
-
-    Shapes: (n, d, D) to (r, d, D), r the rank of that matrix, at most dD. With the identity the loss sees no more of
-    the tokens than this, so a run on these inputs is the run on X. They are eigenvectors, scaled; directions below
-    1e-10 of the strongest are left out. Source: derived in `paper/handwritten-digits`.
-
-    >>> X = torch.randn(500, 1, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    >>> few = spectral(X)
-    >>> few.shape, bool(torch.allclose(few.flatten(1).T @ few.flatten(1) / 2, X.flatten(1).T @ X.flatten(1) / 500))
-    (torch.Size([2, 1, 2]), True)
-    """
-    X = checks.array("X", X, ("n", "d", "D"), not_tiny=True)
-    flat = X.flatten(1)
-    moment = flat.T @ flat / len(flat)
-    if not moment.isfinite().all():
-        raise ValueError(f"X is too large: entries of size {X.abs().max().item():.3g} have no finite second moment")
-    strength, direction = torch.linalg.eigh(moment)
-    kept = strength > 1e-10 * strength[-1]
-    scaled = direction[:, kept] * (strength[kept] * int(kept.sum())).sqrt()
-    return scaled.T.reshape(-1, *X.shape[1:])
 
 
 def _sizes(shape: tuple, generator, dtype) -> tuple:

@@ -124,11 +124,6 @@ class OneQuery:
         norm_sq = self.D * self.d * self.K * (self.D - self.K) / self.path
         return ScalarDynamics(self.D, self.K, norm_sq, self.eta / self.D)
 
-    @property
-    def largest_stable_eta(self) -> float:
-        """2K: D times what all D queries together can bear, since they share W_V."""
-        return self.D * self.scalars.largest_stable_eta
-
     def run(self, steps: int) -> Run:
         """The exact map, t = 0 … `steps`, with the loss of one query. Raises FloatingPointError where it diverges."""
         return self._in_our_units(self.scalars.run(steps))

@@ -78,13 +78,13 @@ def grid(function: Callable, /, *, scheduler: str | None = None, **parameters) -
     Raises TypeError and ValueError for bad arguments before any work. Cells that fail let the others finish, and are
     then named in one RuntimeError.
 
-    >>> from bilinear.floors import width_bound
-    >>> grid(width_bound, D=[8, 16], K=2, d=3, width=[1, 2])  # doctest: +SKIP
-        D  width  width_bound
-    0   8      1      0.68750
-    1   8      2      0.62500
-    2  16      1      0.71875
-    3  16      2      0.68750
+    >>> from bilinear.laws import theorem_eta
+    >>> grid(theorem_eta, D=[4, 16], M=[1, 2])  # doctest: +SKIP
+        D  M  theorem_eta
+    0   4  1     0.031250
+    1   4  2     0.015625
+    2  16  1     0.000977
+    3  16  2     0.000488
     """
     with _the_extra():
         import pandas

@@ -149,7 +149,7 @@ def graph_scores(graph: nx.Graph, normalisation: str = "symmetric") -> Tensor:
     "symmetric" is D̃^{-1/2} Ã D̃^{-1/2}, the textbook layer; "walk" is Ã D̃^{-1}, whose column i is the mean over node i
     and its neighbours. Both are Ã/K on a (K−1)-regular graph, and differ on any other. Columns follow `graph.nodes`.
     Assumes a simple undirected graph without self-loops. Raises TypeError for other kinds, ValueError for self-loops,
-    no nodes, and another `normalisation`. Source: Example 2.2; "walk" is used in `paper/graph-convolution`.
+    no nodes, and another `normalisation`. Source: Example 2.2; "walk" is used in `paper/irregular-graphs`.
 
     >>> star = nx.star_graph(3)                    # one node with three neighbours
     >>> graph_scores(star).sum(0)

@@ -195,7 +195,6 @@ CALLS: dict[str, tuple[Callable, Callable[[], dict]]] = {
     # floors
     "floors.best_student": (floors.best_student, lambda: {"teacher": EVEN}),
     "floors.nearest": (floors.nearest, lambda: {"B": V.clone()}),
-    "floors.width_bound": (floors.width_bound, lambda: {"D": 20, "K": 4, "d": 8, "width": 60}),
     # heads
     "heads.excess_loss": (
         heads.excess_loss,
@@ -320,8 +319,8 @@ CALLS: dict[str, tuple[Callable, Callable[[], dict]]] = {
     # sweeps
     "sweeps.together": (sweeps.together, lambda: {"calls": [functools.partial(pow, 2, 3)]}),
     "sweeps.grid": (
-        lambda function: sweeps.grid(function, D=[8], K=2, d=3, width=1).width_bound.tolist(),
-        lambda: {"function": floors.width_bound},
+        lambda function: sweeps.grid(function, M=1, D=[8]).theorem_eta.tolist(),
+        lambda: {"function": laws.theorem_eta},
     ),
     # teachers
     "teachers.Teacher": (teachers.Teacher, lambda: {"V_star": V.clone(), "S_star": S.clone(), "sigma": RELU}),
@@ -362,7 +361,6 @@ CALLS: dict[str, tuple[Callable, Callable[[], dict]]] = {
             ("equicorrelated", {"correlation": 0.5}),
         )
     },
-    "inputs.spectral": (inputs.spectral, lambda: {"X": X.clone()}),
     # neighbours: linear attention
     "linear_attention.LinearAttention": (
         linear.LinearAttention,

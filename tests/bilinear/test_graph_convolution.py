@@ -97,7 +97,8 @@ def test_best_student_is_a_minimum_over_a_cone():
 
 
 def test_best_student_where_attention_fits():
-    for S_star, sign in ((scattered(6, 2, 0), 1), (-2 * scattered(6, 3, 1), -2)):
+    party = graph_scores(nx.complete_bipartite_graph(4, 8), "walk")  # sums that round to both sides of one
+    for S_star, sign in ((scattered(6, 2, 0), 1), (-2 * scattered(6, 3, 1), -2), (party, 1)):
         teacher = Teacher(normal(0, 2, 3), S_star, IDENTITY)
         loss, W_V, S = best_student(teacher)
         assert loss < 1e-24

@@ -373,3 +373,11 @@ def test_divergence_is_the_loss_of_a_wrong_share():
 def test_bad_arguments_are_named(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_pairs_multiply_the_margin():
+    """A sentence with n pairs (q, y) has the loss log(1 + (N−1)e^{−nλ})."""
+    task = Recall(N=12, H=8, triggers=2, outputs=3)
+    tokens = torch.tensor([[7, 1, 4, 9, 8, 7, 6, 1], [1, 4, 9, 1, 4, 8, 7, 1], [1, 4, 1, 4, 1, 4, 9, 1]])
+    found = losses(reparametrised(task, [2.0, 2.0])(tokens), torch.tensor([4, 4, 4]))
+    assert torch.allclose(found, torch.log1p(11 * torch.exp(-2.0 * torch.tensor([1.0, 2, 3]).double())))

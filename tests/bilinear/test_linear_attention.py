@@ -3,7 +3,9 @@
 import itertools
 import math
 
+import numpy as np
 import pytest
+import sympy as sp
 import torch
 
 from bilinear.neighbours import linear_attention as la
@@ -412,3 +414,15 @@ def test_wrong_arguments_are_named(error, action, named):
 def test_divergence_is_said():
     with pytest.raises(FloatingPointError, match=r"step 1.*eta = 1e\+150"):
         la.train_heads(P2, torch.eye(6), 1, 1, eta=1e150, generator=torch.Generator())
+
+
+def test_the_answer_to_one_invertible_head_is_invertible():
+    """det(V⊗Q + vec V vec(Q)ᵀ) = (1 + d) det(V)^d det(Q)^d: as polynomials for d = 2, at integers for d = 3, 4."""
+    entries = sp.symbols("v:4 q:4")
+    cases = [(2, sp.Matrix(2, 2, entries[:4]), sp.Matrix(2, 2, entries[4:]))]
+    for d in (3, 4):
+        drawn = np.random.default_rng(d).integers(-3, 4, (2, d, d))
+        cases.append((d, *map(sp.Matrix, drawn.tolist())))
+    for d, V, Q in cases:
+        T = sp.Matrix(d * d, d * d, lambda r, c, d=d, V=V, Q=Q: V[r // d, c // d] * Q[r % d, c % d] + V[r] * Q[c])
+        assert sp.expand(T.det(method="berkowitz") - (1 + d) * V.det() ** d * Q.det() ** d) == 0

@@ -1,4 +1,4 @@
-"""One query: slopes against autograd on drawn tokens' moments, the two scalars against all sets, the width bound."""
+"""One query: slopes against autograd on drawn tokens' moments, the two scalars against all sets, and few sets."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,6 @@ import torch
 
 from bilinear import descent, laws
 from bilinear.activations import IDENTITY
-from bilinear.floors import width_bound
 from bilinear.selection import OneQuery, all_sets, slopes
 from bilinear.teachers import Teacher, token_selection
 
@@ -89,26 +88,17 @@ def test_a_set_drawn_afresh_acts_as_noise():
     assert Teacher(torch.eye(d), torch.full((D, D), 1 / D), IDENTITY).K == D
 
 
-def test_width_bound_is_the_sum_of_the_smallest_eigenvalues():
-    eye = torch.eye(d, dtype=torch.float64)
-    N = torch.stack([torch.kron(g[None] / K, eye) for g in all_sets(D, K)])  # sets × d × Dd
-    values = torch.linalg.eigvalsh((N.mT @ N).mean(0))
-    for width in range(D * d + 3):
-        want = 0.5 * values[: max(D * d - width, 0)].sum().item()
-        assert width_bound(D, K, d, width) == pytest.approx(want, abs=1e-13)  # rounding
-
-
-def test_width_bound_is_attained_by_the_best_first_layer():
-    """The conditional mean given the top eigenvectors reaches it; another first layer of that width does not."""
-    eye = torch.eye(d, dtype=torch.float64)
-    N = torch.stack([torch.kron(g[None] / K, eye) for g in all_sets(D, K)])
-    vectors = torch.linalg.eigh((N.mT @ N).mean(0)).eigenvectors
-    for width in (d, 7):
-        A = vectors[:, -width:]
-        error = 0.5 * (N - N @ A @ A.T).square().sum((1, 2)).mean().item()
-        assert error == pytest.approx(width_bound(D, K, d, width), rel=1e-10)
-        B = torch.linalg.qr(normal(5, D * d, width)).Q
-        assert 0.5 * (N - N @ B @ B.T).square().sum((1, 2)).mean().item() > 1.01 * error
+def test_sets_whose_pairs_meet_equally_often_teach_all_sets():
+    """The run on the seven lines of the plane of order two is the run on all 35 sets of three of seven tokens."""
+    lines = torch.eye(7).double()[[0, 1, 3]].sum(0)
+    lines = torch.stack([lines.roll(shift) for shift in range(7)])
+    assert torch.equal(lines.T @ lines, 1 + 2 * torch.eye(7).double())
+    start = {"W_V": torch.zeros(d, d).double(), "W_KQ": torch.zeros(7, 7).double()}
+    sets = all_sets(7, 3)
+    few, all_of_them = (descent.descend(slopes(part, part), start, 0.5, 600) for part in (lines, sets))
+    np.testing.assert_allclose(few.loss, all_of_them.loss, rtol=1e-10)  # rounding over 600 steps
+    torch.testing.assert_close(few.W_KQ, all_of_them.W_KQ, rtol=0, atol=1e-10)
+    assert few.W_KQ[0, 0] > 2  # attention has switched on
 
 
 @pytest.mark.parametrize(
@@ -119,7 +109,6 @@ def test_width_bound_is_attained_by_the_best_first_layer():
         (lambda: OneQuery(4, 4, 1, 0.1), "K must be less than D = 4, got 4"),
         (lambda: OneQuery(4, 2, 0, 0.1), "d must be at least 1, got 0"),
         (lambda: OneQuery(4, 2, 1, 0.0), "eta must be greater than 0, got 0"),
-        (lambda: width_bound(4, 2, 1, -1), "width must be at least 0, got -1"),
         (lambda: slopes(all_sets(3, 1), torch.ones(2, 1)), "queries .* 3 × c, got 2"),
         (lambda: slopes([[1.0, 0.0], [0.0, 0.0]], torch.ones(2, 1)), "sets must have .* none empty; row 1 is not so"),
         (lambda: slopes(all_sets(3, 1), torch.ones(3, 1))(torch.eye(2), torch.zeros(3, 2)), "W_KQ .* 3 × 1, got 3 × 2"),

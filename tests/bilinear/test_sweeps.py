@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import bilinear
 from bilinear import descent, sweeps
-from bilinear.floors import width_bound
+from bilinear.laws import theorem_eta
 from bilinear.teachers import convolution
 
 from .cases import normal
@@ -231,7 +231,7 @@ def test_a_number_gets_the_name_of_the_function(cells):
 
 def test_the_example_of_the_docstring(cells):
     [shown] = [one for one in doctest.DocTestParser().get_examples(sweeps.grid.__doc__) if "D=" in one.source]
-    assert f"{eval(shown.source, vars(sweeps) | {'width_bound': width_bound})}\n" == shown.want
+    assert f"{eval(shown.source, vars(sweeps) | {'theorem_eta': theorem_eta})}\n" == shown.want
 
 
 def test_the_frame_is_the_same_in_line_in_processes_and_from_memory(cells, monkeypatch, two_cores):
@@ -500,8 +500,8 @@ def test_the_library_alone_does_without_the_extra():
 import sys
 for name in {extra}:
     sys.modules[name] = None  # as if it were not installed
-from bilinear import floors, sweeps
-for call in (lambda: sweeps.together([int]), lambda: sweeps.grid(floors.width_bound, D=[8], K=2, d=3, width=1)):
+from bilinear import laws, sweeps
+for call in (lambda: sweeps.together([int]), lambda: sweeps.grid(laws.theorem_eta, M=1, D=[8])):
     try:
         call()
     except ModuleNotFoundError as error:
