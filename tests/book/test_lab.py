@@ -128,7 +128,7 @@ def test_numbers_are_written_in_lab_as_python_and_the_pages_write_them(page):
         for record in chapter.records().values():
             if record.measured is not None:
                 wanted[json.dumps(record.measured), ".4g"] = powers(f"{record.measured:.4g}")
-    assert len(wanted) > 400
+    assert len(wanted) > 300  # the book has about 350 different ones
     shown = page.evaluate("all => all.map(([text, form]) => _JUPYTERLAB.press.written(text, form))", list(wanted))
     assert dict(zip(wanted, (text.replace("\N{NO-BREAK SPACE}", " ") for text in shown), strict=True)) == wanted
 
