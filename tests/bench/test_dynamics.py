@@ -107,8 +107,8 @@ RUNS += [
     *[("groups left over", slope, 0.3, 2000, {"apart": 0.5}) for slope in ROWS],
     ("convolution", 1.0, 0.3, 2000, {"along": -1.0}),
     *[("cycle", slope, 5.5, 50, {}) for slope in ROWS],  # far past the largest stable step, where a run is chaotic
-    *[("convolution", slope, 8.0, 50, {}) for slope in ROWS],
-    *[("painted", slope, 2.5, 50, {}) for slope in ROWS],
+    *[("convolution", slope, 6.0, 50, {"eta_KQ": 9}) for slope in ROWS],
+    *[("painted", slope, 2.5, 50, {"eta_KQ": 99}) for slope in ROWS],
 ]
 
 
@@ -244,10 +244,11 @@ def settings(D, K, V_norm_sq, slope, fraction=0.5) -> tuple[ScalarDynamics, dict
     return scalars, {"D": D, "K": K, "V_norm_sq": V_norm_sq, "eta": scalars.eta, "slope": slope}
 
 
-@pytest.mark.parametrize(("fraction", "steps"), [(0.1, 2000), (0.9, 2000), (1.2, 50)])
+@pytest.mark.parametrize("steps", [50, 2000])
 @pytest.mark.parametrize("setting", [*SETTINGS, (5, 5, 2.0, 0.3)])
-def test_the_two_scalars_are_those_of_the_library(page, setting, fraction, steps):
-    scalars, given = settings(*setting, fraction)
+def test_the_two_scalars_are_those_of_the_library(page, setting, steps):
+    D, K, *_ = setting
+    scalars, given = settings(*setting, 0.8 if steps > 50 else 0.95 * D / K)  # up to what the uniform scores bear
     ours, theirs = scalars.run(steps), ask(page, "m.scalars(given)", given | {"steps": steps})
     assert list(theirs) == ["t", "C1", "gap", "excess_loss"]
     for column, floor in (("t", 0), ("C1", 0), ("gap", 1e-12), ("excess_loss", 1e-20)):
@@ -467,13 +468,12 @@ BAD = {
     f"m.population({{{GOOD}, steps: 1e7, V_star: [[1, Infinity]]}})": r"V_star\[0\]\[1\] must be finite, got Infinity",
     f"m.population({{{GOOD}, steps: 1e7, V_star: [[1, null]]}})": r"V_star\[0\]\[1\] must be a number, got null",
     f"m.population({{{GOOD}, steps: 1e7, V_star: [[1e-99]]}})": r"V_star\[0\]\[0\] must be 0 or at least 1e-50 in size",
-    f"m.population({{{GOOD}, steps: 1e7, V_star: new Array(1e9)}})": "a side of V_star must be at most 1024, got 1000000000",
+    f"m.population({{{GOOD}, steps: 1e7, V_star: Array(2000)}})": "a side of V_star must be at most 1024, got 2000",
     f"m.population({{{GOOD}, steps: 1e7, V_star: 'ab'}})": 'V_star must be an array of rows, got "ab"',
     f"m.population({{{GOOD}, steps: 1e7, S_star: [[1, 0]]}})": "S_star must be 1 rows of 1, got a list of 1",
     f"m.population({{{GOOD}, steps: 1e7, S_star: {{}}}})": "S_star must be an array of rows, got a value of",
     f"m.population({{{GOOD}, steps: 1e7, W_V: [[1]]}})": "W_V must be 1 rows of 2, got a list of 1",
     f"m.population({{{GOOD}, steps: 1e7, W_KQ: [[1, 2]]}})": "W_KQ must be 2 rows of 2, got a list of 1",
-    f"m.population({{{GOOD}, steps: 1e7, V_star: [[1e50, 1e50]], S_star: [[1e50]]}})": "V_star and .* must be smaller",
     f"m.descent({{{GOOD}, per_decade: 0.5}})": "per_decade must be an integer, got 0.5",
     f"m.descent({{{GOOD}, steps: 4}})": 'a name must be one of .*, got "steps"',
     f"m.gradients({{{GOOD}}})": 'a name must be one of .*, got "eta"',

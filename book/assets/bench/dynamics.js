@@ -217,7 +217,6 @@ const dynamics = () => {
       arrive();
     });
     arrive();
-    if (run.stopped) throw new RangeError(`V_star and the start must be smaller: the loss is ${run.excess_loss} at once`);
     if (run.excess_loss > 0) bound = 1e6 * run.excess_loss;
     return run;
   };
