@@ -36,7 +36,7 @@ const dynamics = () => {
       return size > 0 && size < 1e-50 ? refuse(`${name}[${j}][${i}]`, "0 or at least 1e-50 in size", entry) : entry;
     })));
   };
-  const rowsOf = (flat, size) => Array.from({ length: flat.length / size }, (_, j) => flat.slice(j * size, (j + 1) * size));
+  const rowsOf = (flat, d) => Array.from({ length: flat.length / d }, (_, m) => flat.slice(m * d, (m + 1) * d));
   const turned = (flat, D) => flat.map((_, p) => flat[(p % D) * D + Math.floor(p / D)]); // the transpose, D × D
   const sum = (values, of = (value) => value) => values.reduce((so_far, value, k) => so_far + of(value, k), 0);
   const square = (value) => value * value;
@@ -44,8 +44,8 @@ const dynamics = () => {
   /** The argument of a run: an object, with no other names than these. */
   const only = (names, given) => {
     if (Object(given) !== given) refuse("the argument", `an object of ${names}`, given);
-    for (const name of Object.keys(given)) if (!names.split(" ").includes(name)) refuse("a name", `one of ${names}`, name);
-    return given;
+    const odd = Object.keys(given).find((name) => !names.split(" ").includes(name));
+    return odd === undefined ? given : refuse("a name", `one of ${names}`, odd);
   };
   /** A teacher and its sizes. T is S* by columns, as everything D × D in a run: softmax runs down columns. */
   const teacherOf = ({ V_star, S_star, slope }) => {
@@ -60,7 +60,7 @@ const dynamics = () => {
     return { D, K, V_norm_sq, eta, slope, r: (D - K) / K, ...activation(real("slope", slope, SHARE)) };
   };
 
-  // --- the exact loss: activations.py, population.py, scores.py, laid out as in compiled.py ---------------------------
+  // --- the exact loss: activations.py, population.py, scores.py, laid out as in compiled.py ----------------------
   /** σ(z) = max(z, κz): a = ½(1+κ²), β = (1−κ)²/(π(1+κ²)). Derived in paper/setting. */
   const activation = (slope) => ({ a: 0.5 * (1 + slope ** 2), beta: (1 - slope) ** 2 / (Math.PI * (1 + slope ** 2)) });
 
@@ -156,7 +156,7 @@ const dynamics = () => {
     return { W, Z, S, to_W, to_Z, V_sq, softmax, weigh };
   };
 
-  // --- runs: descent.py, scalar_dynamics.py ---------------------------------------------------------------------------
+  // --- runs: descent.py, scalar_dynamics.py ----------------------------------------------------------------------
   /** Of a run: take n steps, fewer where `ms` milliseconds are over or the run has `stopped`; returns how many. */
   const advancing = (run, step) => (n, ms = Infinity) => {
     const from = run.t, until = performance.now() + ms;
@@ -166,8 +166,8 @@ const dynamics = () => {
   };
 
   /**
-   * Gradient descent (3.3)–(3.4) on the exact loss, to be continued with `advance(n, ms)`, from W_V and W_KQ, zero where
-   * not given. eta_KQ is eta where not given; 0 freezes the attention. `look()` is a row of descent.Run at step `t`,
+   * Gradient descent (3.3)–(3.4) on the exact loss, to be continued with `advance(n, ms)`. W_V and W_KQ, zero where not
+   * given, are its start; eta_KQ is eta where not given, and 0 freezes the attention. `look()` is a row of descent.Run,
    * `weights()` and `slopes()` are matrices, `stopped` is the sentence with which a run ends that diverged. `marks` are
    * such rows, of every early step, then `per_decade` of them a decade of t, each with the `least` and `greatest` loss
    * since the one before and S, D × D by rows in float32; whoever reads them may take them out.
@@ -229,15 +229,16 @@ const dynamics = () => {
   /** descent.population: a Run's columns at the steps in `record`, all where not given, and W_V, W_KQ, S at the end. */
   const population = (given) => {
     const { steps, record, ...task } = only("V_star S_star slope eta eta_KQ steps record W_V W_KQ", given);
-    const inside = { ...COUNT, most: real("steps", steps, COUNT) }, all = record ?? { length: steps + 1 };
-    const kept = record ? list("record", all, (t) => real("a step in record", t, inside)) : Array.from(all, (_, t) => t);
+    const inside = { ...COUNT, most: real("steps", steps, COUNT) };
+    const kept = record && list("record", record, (t) => real("a step in record", t, inside));
     const run = descent({ ...task, per_decade: 0 });
     const at = (t) => {
       run.advance(t - run.t);
       if (run.stopped) throw new Error(run.stopped);
       return run.look();
     };
-    const rows = [...new Set(kept)].sort((t, later) => t - later).map(at);
+    const times = new Set(kept ?? Array.from({ length: steps + 1 }, (_, t) => t));
+    const rows = [...times].sort((t, later) => t - later).map(at);
     const columns = Object.keys(at(steps)).map((name) => [name, Float64Array.from(rows, (row) => row[name])]);
     return { ...Object.fromEntries(columns), ...run.weights() };
   };
@@ -252,15 +253,16 @@ const dynamics = () => {
     const defect = C1 < 0 ? theta - Math.PI - tan : angleDefect(theta, tan * cos, cos) / cos; // tan θ − θ
     return ((a * V_norm_sq * D) / (2 * K)) * ((1 - m) ** 2 + (m * tan) ** 2 - 2 * m * beta * defect);
   };
-  /** The map of C₁ and the gap, to be continued as a descent is: ScalarDynamics. θ = atan(√r x), and π − θ where C₁ < 0. */
+  /** The map of C₁ and the gap, to be continued as a descent is: ScalarDynamics. θ is above ½π where C₁ < 0. */
   const twoScalars = (given) => {
     const scalars = scalarsOf(only("D K V_norm_sq eta slope eta_KQ", given));
     const { D, K, V_norm_sq, eta, slope, r, a, beta } = scalars;
     const eta_KQ = real("eta_KQ", given.eta_KQ ?? eta, { least: 0 }), bound = 1e3 * Math.sqrt(D / K);
-    const run = { t: 0, C1: 0, gap: 0, stopped: "", get excess_loss() { return scalarLoss(scalars, run.C1, run.gap); } };
+    const loss = { get excess_loss() { return scalarLoss(scalars, run.C1, run.gap); } };
+    const run = Object.assign(loss, { t: 0, C1: 0, gap: 0, stopped: "" });
     run.advance = advancing(run, () => {
-      const { C1, gap } = run, x = Math.exp(-gap), mass = 1 / (1 + r * x), sign = C1 < 0 ? -1 : 1;
-      const tan = sign * Math.sqrt(r) * x, theta = Math.atan(tan) + (C1 < 0 ? Math.PI : 0), cos_sq = 1 / (1 + tan * tan);
+      const { C1, gap } = run, x = Math.exp(-gap), mass = 1 / (1 + r * x), tan = (C1 < 0 ? -1 : 1) * Math.sqrt(r) * x;
+      const theta = Math.atan(tan) + (C1 < 0 ? Math.PI : 0), cos_sq = 1 / (1 + tan * tan);
       const drive = C1 === 0 ? (1 + slope) ** 2 / (4 * a) : 1 + beta * (tan - theta); // at W_V = 0: σ'(0) = ½(1+κ)
       const bracket = 1 - beta * theta + beta * (1 - x) * tan * cos_sq - C1 * (1 - x) * mass;
       run.C1 += ((eta * a * D) / K) * mass * (drive - C1 * (1 + r * x * x) * mass);
@@ -273,8 +275,9 @@ const dynamics = () => {
   };
   /** ScalarDynamics.run: t, C1, gap and excess_loss at every step 0 … steps. */
   const scalars = (given) => {
-    const { steps, ...task } = only("D K V_norm_sq eta slope eta_KQ steps", given), run = twoScalars(task), found = {};
-    for (const name of ["t", "C1", "gap", "excess_loss"]) found[name] = new Float64Array(real("steps", steps, COUNT) + 1);
+    const { steps, ...task } = only("D K V_norm_sq eta slope eta_KQ steps", given), run = twoScalars(task);
+    const size = real("steps", steps, COUNT) + 1, [t, C1, gap, excess_loss] = [1, 2, 3, 4].map(() => new Float64Array(size));
+    const found = { t, C1, gap, excess_loss };
     for (let row = 0; row <= steps; row++) {
       run.advance(row - run.t);
       if (run.stopped) throw new Error(run.stopped);
@@ -283,11 +286,11 @@ const dynamics = () => {
     return found;
   };
 
-  // --- what is known beforehand: laws.py, floors.py -------------------------------------------------------------------
+  // --- what is known beforehand: laws.py, floors.py --------------------------------------------------------------
   const GAUSS = [[0.14887433898163122, 0.29552422471475287], [0.4333953941292472, 0.26926671930999635],
     [0.6794095682990244, 0.21908636251598204], [0.8650633666889845, 0.14945134915058059],
     [0.9739065285171717, 0.06667134430868814]];
-  /** ∫ f by Gauss–Legendre, ten points on each panel of width ½ or less: the integrands are smooth on the scale of 1. */
+  /** ∫ f by Gauss–Legendre, ten points on panels of width ½ at most: the integrands are smooth on the scale of 1. */
   const integral = (f, from, to) => {
     const panels = Math.ceil(2 * (to - from)), half = (to - from) / panels / 2;
     let total = 0;
@@ -345,7 +348,7 @@ const dynamics = () => {
     real("K/D", s.K / s.D, { most: 0.5 - 1e-9 });
     return arrival(s, Math.log(s.r));
   });
-  /** The identity's run in closed form at step T > 1/η, a Fermi function of gap − ½ ln r. Derived in paper/corrections. */
+  /** The identity's run in closed form at step T > 1/η, a Fermi function of gap − ½ ln r. From paper/corrections. */
   const closedForm = law((s, T) => {
     const { D, K, V_norm_sq, slope, r } = s, tau = step(T) / escapeTime(s);
     real("slope", slope, { least: 1 });
@@ -363,11 +366,12 @@ const dynamics = () => {
     return { excess_loss: lateLoss(s, T), off_support, value_error, score_error, gap };
   }, 1);
   /**
-   * The late law's relative correction at step T ≥ 1: the loss is lateLoss times 1 + this + smaller terms. Its quadrature
-   * over θ (laws.next_order) is taken over the gap where θ > ½. Derived in paper/corrections.
+   * The late law's relative correction at step T ≥ 1: the loss is lateLoss times 1 + this + smaller terms. A quadrature
+   * over θ of laws.next_order is taken over the gap where θ > ½. Derived in paper/corrections.
    */
   const nextOrder = law((s, T) => {
-    const { eta, r, a, beta } = s, { sin, cos, tan } = Math, start = Math.atan(Math.sqrt(r)), split = Math.min(start, 0.5);
+    const { eta, r, a, beta } = s, { sin, cos, tan } = Math, start = Math.atan(Math.sqrt(r));
+    const split = Math.min(start, 0.5);
     const { gap } = late(s, step(T, 1)), log_w = gap - Math.log(r) / 2, w = Math.exp(log_w), to_log = 2 + beta * beta;
     const regular = integral((theta) => {
       const speed = (1 - beta * theta) * (1 + beta * (tan(theta) - theta));
@@ -380,7 +384,7 @@ const dynamics = () => {
     return (4 * beta) / (3 * w) + (2 * A - 1 / 3 + 2 * to_log * log_w) / w ** 2
       + (lag(s, Math.max(0, gap)) / eta - log_w - 0.5 * Math.log(first)) / T;
   }, 1);
-  /** The run before it is run, on the slow manifold: t, gap, C1, excess_loss on an even grid of gaps until step `until`. */
+  /** The run before it is run, on the slow manifold: t, gap, C1, excess_loss at even gaps until step `until`. */
   const course = law((s, until) => {
     const h = Math.max(1, late(s, until).gap + 1) / 600, gap = Float64Array.from({ length: 601 }, (_, row) => row * h);
     const C1 = gap.map((g) => slowManifold(s, g)), Tstar = escapeTime(s);
@@ -388,13 +392,13 @@ const dynamics = () => {
     const times = gap.map((g) => (t += g && Tstar * spent(s, 0, g - h, g) + spent(s, 1, g - h, g) / s.eta));
     return { t: times, gap, C1, excess_loss: gap.map((g, row) => scalarLoss(s, C1[row], g)) };
   }, 1);
-  /** δ where attention stops past η_max: the curvature in C₁ is 2/η at (1−δ)² + δ²/r = η_max/η. NaN where C₁ diverges. */
+  /** δ where attention stops past η_max: the curvature in C₁ is 2/η, (1−δ)² + δ²/r = η_max/η. NaN where C₁ diverges. */
   const edge = law((s) => {
     const both = 1 + 1 / s.r;
     return (1 - Math.sqrt(1 - both * (1 - largestStableEta(s) / s.eta))) / both;
   }, 1);
 
-  /** S* by columns: `counts` of positive entries, `sums`, `least` entry, ‖S*‖_F², and K, NaN where they are not K of 1/K. */
+  /** S* by columns: `counts` of positive entries, `sums`; `least` entry; ‖S*‖_F²; K, NaN where not K of 1/K each. */
   const columns = (S_star) => {
     const D = S_star?.length, T = turned(matrix("S_star", S_star, D, D), D), all = rowsOf(T, D);
     const counts = all.map((column) => sum(column, (entry) => Number(entry > 0))), K = counts[0];
@@ -402,7 +406,7 @@ const dynamics = () => {
     const sums = all.map((column) => sum(column));
     return { counts, sums, least: Math.min(...T), norm_sq: sum(T, square), K: K && uniform ? K : NaN };
   };
-  /** Σ_i K_i(D−K_i)/(4ηT): each zero of S* ≥ 0, whose columns sum to one, costs K_i/(4ηT). Derived in paper/sharp-law. */
+  /** Σ_i K_i(D−K_i)/(4ηT): a zero of S* ≥ 0, whose columns sum to one, costs K_i/(4ηT). Derived in paper/sharp-law. */
   const mixedLateLoss = ({ S_star, eta }, T) => {
     const { counts, sums, least } = columns(S_star);
     real("the least entry of S_star", least, { least: 0 });
@@ -430,7 +434,7 @@ const dynamics = () => {
     return 0.5 * sum(V, square) * Math.min(...apart);
   };
 
-  // --- teachers: teachers.py ------------------------------------------------------------------------------------------
+  // --- teachers: teachers.py -------------------------------------------------------------------------------------
   const scores = (D, entry) =>
     rowsOf(Float64Array.from({ length: D * D }, (_, p) => entry(Math.floor(p / D), p % D)), D);
   /** mulberry32: numbers in [0, 1), the same for a seed on every machine. */
@@ -460,7 +464,7 @@ const dynamics = () => {
     }
     return Array.from({ length: Math.ceil(D / K) }, (_, g) => order.slice(g * K, (g + 1) * K));
   };
-  /** Example 2.1: column i of S* is 1_g/|g|, g the group of token i. `partition`: lists that hold each of D tokens once. */
+  /** Example 2.1: column i of S* is 1_g/|g|, g the group of token i. `partition`: lists, each of D tokens in one. */
   const convolution = (D, partition) => {
     real("D", D, SIZE);
     const parts = list("groups", partition, (group) => tokens("a group", group, D)), all = parts.flat();
@@ -474,7 +478,7 @@ const dynamics = () => {
     const reach = real("(K − 1)/2", (K - 1) / 2, COUNT);
     return Array.from({ length: D * reach }, (_, n) => [n % D, (n + 1 + Math.floor(n / D)) % D]);
   };
-  /** Example 2.2 on any graph, `edges` its pairs of nodes: D̃^{-1/2} Ã D̃^{-1/2}, or, with "walk", Ã D̃^{-1}. graph_scores. */
+  /** Example 2.2 on any graph, `edges` its pairs of nodes: D̃^{-1/2} Ã D̃^{-1/2}; "walk": Ã D̃^{-1}. graph_scores. */
   const graphConvolution = (D, edges, normalisation = "symmetric") => {
     const near = Array.from({ length: real("D", D, SIZE) }, (_, i) => new Set([i]));
     if (!["symmetric", "walk"].includes(normalisation)) refuse("normalisation", '"symmetric" or "walk"', normalisation);
