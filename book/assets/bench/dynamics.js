@@ -9,7 +9,7 @@ const dynamics = () => {
 
   // --- arguments: checks.py -----------------------------------------------------------------------------------------
   const SIZE = { least: 1, most: 1024, whole: true }, COUNT = { least: 0, most: 1e7, whole: true };
-  const POSITIVE = { above: 0, least: 1e-50 }, SHARE = { least: 0, most: 1 };
+  const POSITIVE = { above: 0, least: 1e-50 }, SHARE = { least: 0, most: 1 }, GAP = { least: -300 };
   const isList = (value) => Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
   const told = (value) => (isList(value) ? `a list of ${value.length}` : typeof value === "string"
     ? JSON.stringify(value.slice(0, 24)) : Object(value) === value ? `a value of type ${typeof value}` : String(value));
@@ -157,11 +157,10 @@ const dynamics = () => {
   };
 
   // --- runs: descent.py, scalar_dynamics.py ----------------------------------------------------------------------
-  /** Of a run: take n steps, fewer where `ms` milliseconds are over or the run has `stopped`; returns how many. */
+  /** Take n steps of a run, fewer where it has `stopped` or `ms` milliseconds are over; returns how many were taken. */
   const advancing = (run, step) => (n, ms = Infinity) => {
     const from = run.t, until = performance.now() + ms;
-    do if (run.t - from >= n || run.stopped) break; else step();
-    while (run.t & 7 || performance.now() < until); // a look at the clock is not free
+    while (run.t - from < n && !run.stopped && (run.t & 7 || performance.now() < until)) step(); // a clock is not free
     return run.t - from;
   };
 
@@ -179,8 +178,8 @@ const dynamics = () => {
     const { W, Z, S, to_W, to_Z, V_sq, softmax, weigh } = layer(f);
     const eta_KQ = real("eta_KQ", given.eta_KQ ?? real("eta", eta, POSITIVE), { least: 0 });
     const per_decade = real("per_decade", given.per_decade ?? 48, { ...COUNT, most: 1000 });
-    W.set(W_V ? matrix("W_V", W_V, M, d) : W);
-    Z.set(W_KQ ? turned(matrix("W_KQ", W_KQ, D, D), D) : Z);
+    W.set(W_V == null ? W : matrix("W_V", W_V, M, d));
+    Z.set(W_KQ == null ? Z : turned(matrix("W_KQ", W_KQ, D, D), D));
     const count_on = T.filter((entry) => entry > 0).length, count_off = D * D - count_on;
     let bound = Infinity, least = Infinity, greatest = -Infinity, mark = per_decade ? 0 : Infinity;
 
@@ -230,7 +229,7 @@ const dynamics = () => {
   const population = (given) => {
     const { steps, record, ...task } = only("V_star S_star slope eta eta_KQ steps record W_V W_KQ", given);
     const inside = { ...COUNT, most: real("steps", steps, COUNT) };
-    const kept = record && list("record", record, (t) => real("a step in record", t, inside));
+    const kept = record == null ? null : list("record", record, (t) => real("a step in record", t, inside));
     const run = descent({ ...task, per_decade: 0 });
     const at = (t) => {
       run.advance(t - run.t);
@@ -248,8 +247,9 @@ const dynamics = () => {
    * m = C₁/(1+rx), x = e^{−gap}. ScalarDynamics.excess_loss; derived in paper/two-scalars.
    */
   const scalarLoss = (scalars, C1, gap) => {
-    const { D, K, V_norm_sq, r, a, beta } = scalarsOf(scalars), x = Math.exp(-gap), tan = Math.sqrt(r) * x;
-    const theta = Math.atan(tan), cos = 1 / Math.sqrt(1 + tan * tan), m = C1 / (1 + r * x);
+    const { D, K, V_norm_sq, r, a, beta } = scalarsOf(scalars);
+    const x = Math.exp(-real("gap", gap, GAP)), tan = Math.sqrt(r) * x;
+    const theta = Math.atan(tan), cos = 1 / Math.sqrt(1 + tan * tan), m = real("C1", C1) / (1 + r * x);
     const defect = C1 < 0 ? theta - Math.PI - tan : angleDefect(theta, tan * cos, cos) / cos; // tan θ − θ
     return ((a * V_norm_sq * D) / (2 * K)) * ((1 - m) ** 2 + (m * tan) ** 2 - 2 * m * beta * defect);
   };
@@ -276,8 +276,8 @@ const dynamics = () => {
   /** ScalarDynamics.run: t, C1, gap and excess_loss at every step 0 … steps. */
   const scalars = (given) => {
     const { steps, ...task } = only("D K V_norm_sq eta slope eta_KQ steps", given), run = twoScalars(task);
-    const size = real("steps", steps, COUNT) + 1, [t, C1, gap, excess_loss] = [1, 2, 3, 4].map(() => new Float64Array(size));
-    const found = { t, C1, gap, excess_loss };
+    const column = () => new Float64Array(real("steps", steps, COUNT) + 1);
+    const found = { t: column(), C1: column(), gap: column(), excess_loss: column() };
     for (let row = 0; row <= steps; row++) {
       run.advance(row - run.t);
       if (run.stopped) throw new Error(run.stopped);
@@ -325,7 +325,7 @@ const dynamics = () => {
   const largestStableEta = law(({ D, K, a }) => (2 * K) / (a * D));
   /** C₁*(gap) = (1+rx)(1 + β(tan θ − θ))/(1+rx²), where C₁ has come to rest. */
   const slowManifold = law(({ r, beta }, gap) => {
-    const x = Math.exp(-real("gap", gap, { least: -300 })), tan = Math.sqrt(r) * x;
+    const x = Math.exp(-real("gap", gap, GAP)), tan = Math.sqrt(r) * x;
     return ((1 + r * x) * (1 + beta * (tan - Math.atan(tan)))) / (1 + r * x * x);
   });
   /** The largest C₁ on the slow manifold. */
