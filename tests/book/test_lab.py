@@ -123,12 +123,13 @@ def test_numbers_are_written_in_lab_as_python_and_the_pages_write_them(page):
             for output in cell.get("outputs", ())
             if "scrapbook" in output.get("metadata", {})
         }
-        for name, form in re.findall(r"\{glue:text\}`(\w+):([^`]+)`", chapter.text):
+        glued = re.findall(r"\{glue:text\}`(\w+):([^`]+)`", chapter.text)
+        assert glued or chapter.name == "index"
+        for name, form in glued:
             wanted[numbers[name], form] = powers(format(json.loads(numbers[name]), form))
         for record in chapter.records().values():
             if record.measured is not None:
                 wanted[json.dumps(record.measured), ".4g"] = powers(f"{record.measured:.4g}")
-    assert len(wanted) > 300  # the book has about 350 different ones
     shown = page.evaluate("all => all.map(([text, form]) => _JUPYTERLAB.press.written(text, form))", list(wanted))
     assert dict(zip(wanted, (text.replace("\N{NO-BREAK SPACE}", " ") for text in shown), strict=True)) == wanted
 
