@@ -134,7 +134,8 @@ def population(
                 across_sq += (W_V[m, k] - c * V_star[m, k]) ** 2
                 w_rest_sq += (W_V[m, k] - share * V_star[m, k]) ** 2
             w_dot[m] *= per_v_norm
-            sin_w_sq[m] = w_rest_sq * per_w[m] ** 2 if w_norm[m] > 0 else 1.0  # a zero row stands at a right angle
+            # a zero row stands at a right angle; a division, since of a row near 1e-155 one over w_sq is no number
+            sin_w_sq[m] = w_rest_sq / w_sq[m] if w_sq[m] > 0 else 1.0
             d_w_norm[m] = d_w_dot[m] = 0.0
 
         S_sq = on_V_star = linear = even = mass = off = score_sq = 0.0

@@ -418,7 +418,8 @@ def _loop(slopes, weights, eta, steps, optimiser, record, row) -> dict:
             break
         if optimiser is not None:
             for name, w in weights.items():
-                w.grad = to[name].clone()  # a slope may be a weight itself
+                # a copy, since a slope may be a weight itself; a fused step needs it laid out as its weight is
+                w.grad = torch.empty_like(w).copy_(to[name])
             optimiser.step()
             continue
         moves = [(w, eta[name] * to[name]) for name, w in weights.items() if eta[name]]

@@ -1,6 +1,5 @@
 """The one style of every figure: readable on light and dark pages and with the same bytes each time."""
 
-import base64
 import hashlib
 import html
 import io
@@ -197,21 +196,6 @@ def svg(fig: Figure, alt: str, *, style: str = "", **options) -> str:
         f'aria-label="{label}" viewBox="0 0 {width:g} {height:g}" '
         f'style="width:100%;max-width:{width * 4 / 3:.0f}px;height:auto;{style}"><title>{label}</title>{body}'
     )
-
-
-def film(frames: dict, *, alt: str, top: float = 1.0) -> None:
-    """Display matrices as a film, {label: matrix}: the page has a slider and Play; elsewhere the last one is seen.
-
-    Each is square, dark at 0 and bright at `top`. `alt` says in a sentence what changes.
-    """
-    _refuse_short(alt)
-    images = []
-    for matrix in frames.values():
-        buffer = io.BytesIO()
-        plt.imsave(buffer, np.asarray(matrix), vmin=0, vmax=top, cmap=LIT, format="png", metadata={"Software": None})
-        images.append(base64.b64encode(buffer.getvalue()).decode())
-    shown = render("film.html", frames=list(zip(frames, images, strict=True)), alt=alt)
-    display({"text/html": shown, "text/plain": f"Figure: {alt}"}, raw=True)
 
 
 def product(cases: dict, *, alt: str, **given) -> None:

@@ -160,6 +160,22 @@ def test_an_exponential_far_down_is_still_right():
     assert 0 <= run.S[-1].max() < 1e-300
 
 
+@pytest.mark.parametrize("slope", SLOPES)
+@pytest.mark.parametrize("tiny", [1e-150, 1e-154, 3e-162, 1e-170])
+def test_a_row_that_fades_stands_at_a_right_angle_and_nowhere_else(tiny, slope):
+    """A zero row of V* whose row of W_V decays below 1e-154: its square, and one over it, are no numbers any more."""
+    V_star = torch.tensor([[0.0, 0.0, 0.0], [1.0, 0.5, -0.3]], dtype=torch.float64)
+    teacher = convolution(V_star, 4, 2, Activation(slope))
+
+    def run(start):
+        W_V = torch.tensor([[start, 0.0, 0.0], [0.1, 0.0, 0.0]], dtype=torch.float64)
+        return descent.population(teacher, 0.3, 300, student=PositionOnlyTransformer.of(teacher, W_V=W_V))
+
+    faded, without = run(tiny), run(0.0)
+    np.testing.assert_allclose(faded.excess_loss, without.excess_loss, rtol=1e-12)
+    assert faded.W_V[0].abs().max() < 1e-150
+
+
 @settings(max_examples=1000)
 @given(
     D=st.integers(1, 60),

@@ -1,5 +1,6 @@
 """Descent on the population: what a Trajectory holds, and how a run that diverges ends."""
 
+import functools
 import math
 import re
 
@@ -261,6 +262,21 @@ def test_the_final_state_is_a_copy():
     again = descent.population(teacher, 0.2, 3, P=P)
     assert again.W_V.abs().max() > 0
     assert math.isclose(again.excess_loss[-1], run.excess_loss[-1])
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_slope_may_lie_in_memory_in_any_way(fused):
+    """A fused step of PyTorch walks over weight and slope side by side, as they lie."""
+    goal = torch.arange(12.0).reshape(3, 4)
+
+    def run(laid_out):
+        def slopes(w):
+            return 0.5 * (w - goal).square().sum(), {"w": laid_out(w - goal)}
+
+        start, adam = {"w": torch.zeros(3, 4)}, functools.partial(torch.optim.Adam, fused=fused)
+        return descent.descend(slopes, start, 0.1, 50, optimiser=adam).w
+
+    assert torch.equal(run(lambda slope: slope.T.contiguous().T), run(torch.Tensor.contiguous))
 
 
 def test_by_autograd_gives_the_slopes_and_zero_where_the_loss_does_not_look():

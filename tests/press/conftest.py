@@ -247,10 +247,9 @@ figures.show(fig, alt="A line falls from one to zero.")
 
 ```{code-cell} python3
 ---
-keep: the frames are the mathematics
+keep: the grid is the mathematics
 ---
-frames = {f"{t} steps": [[t / 4, 0], [0, 1 - t / 4]] for t in range(5)}
-figures.film(frames, alt="A square is lit as another goes dark.")
+grid = [[row == column for row in range(5)] for column in range(5)]
 ```
 
 ```{code-cell} python3

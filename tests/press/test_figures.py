@@ -1,7 +1,5 @@
 """Figures and glued numbers: the same bytes, the page's colours, ids of their own, and no silent nonsense."""
 
-import base64
-import io
 import math
 import os
 import re
@@ -340,20 +338,3 @@ def test_names_of_curves_that_meet_stand_in_rows_above_them_and_a_title_on_top(s
     fig.draw_without_rendering()
     assert ax.get_legend().get_window_extent().x1 <= fig.bbox.width, "no name is cut off"
     plt.close(fig)
-
-
-def test_a_film_shows_its_last_frame_and_its_words(shown):
-    figures.film({"<0>": np.zeros((2, 2)), "1 step": np.ones((2, 2))}, alt="A dark <square> becomes a bright one.")
-    data, _ = shown[-1]
-    assert data["text/plain"] == "Figure: A dark <square> becomes a bright one."
-    film = BeautifulSoup(data["text/html"], "html.parser").select_one("div.film")
-    first, last = film.select("img")
-    assert [image.has_attr("hidden") for image in (first, last)] == [True, False]
-    assert first["data-label"] == "<0>"
-    assert last["alt"] == "A dark <square> becomes a bright one. Here: 1 step."
-    assert film.select_one(".controls").has_attr("hidden"), "until a script is there to work them"
-    pixels = [plt.imread(io.BytesIO(base64.b64decode(image["src"].partition(",")[2]))) for image in (first, last)]
-    np.testing.assert_allclose(pixels[0][0, 0, :3], figures.LIT(0.0)[:3], atol=0.01)
-    np.testing.assert_allclose(pixels[1][0, 0, :3], figures.LIT(1.0)[:3], atol=0.01)
-    with pytest.raises(ValueError, match="alt="):
-        figures.film({"0": [[1.0]]}, alt="a film")

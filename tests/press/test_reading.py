@@ -55,9 +55,8 @@ def test_what_a_cell_does_in_words(metadata, source, words):
 def test_what_is_kept_stays_and_text_that_is_printed_is_behind_its_line_unless_it_is_shown(built):
     one, two = built.page("paper/one").article, built.page("paper/two").article
     (kept,) = two.select(".cell.keep")
-    assert "figures.film(frames" in kept.text
+    assert "grid = [[row == column" in kept.text
     assert not kept.find_parent("details")
-    assert not two.select_one(".film").find_parent("details")
     behind = [line for line in one.select("details.code") if "printed words" in line.text]
     assert behind
     assert one.text.count("printed words") == 2, "the call, and what it printed"
@@ -302,9 +301,6 @@ def test_without_scripts_all_is_there_and_closed_and_nothing_that_does_not_work(
     assert not page.locator("form.predict").is_visible()
     page.locator("details.code > summary").first.click()
     assert page.locator("#claim-power").is_visible()
-    two = reader("two.html", java_script_enabled=False)
-    assert [image.is_visible() for image in two.locator(".film img").all()] == [False] * 4 + [True]
-    assert not two.locator(".film .controls").is_visible()
 
 
 def test_a_prediction_is_checked(reader):
@@ -333,46 +329,6 @@ def test_a_prediction_is_checked(reader):
     assert page.locator("form.predict").get_by_text("<half>").count() <= 1, "mistakes stay hidden"
     assert not page.locator("form.predict data.mistake").is_visible()
     assert "#" not in page.url
-
-
-FRAME = "[...document.querySelectorAll('.film img')].findIndex(image => !image.hidden)"
-
-
-def test_a_film_has_a_slider_and_plays_to_its_end(reader):
-    page = reader("two.html")
-    assert page.locator(".film img:visible").count() == 1
-    assert page.evaluate(FRAME) == 4
-    slider, button = page.locator(".film input"), page.locator(".film button")
-    slider.focus()
-    page.keyboard.press("ArrowLeft")
-    assert page.evaluate(FRAME) == 3
-    assert page.locator(".film output").text_content() == slider.get_attribute("aria-valuetext") == "3 steps"
-    page.keyboard.press("Home")
-    assert page.evaluate(FRAME) == 0
-    button.click()
-    assert button.text_content() == "Stop"
-    button.click()
-    stopped = page.evaluate(FRAME)
-    assert button.text_content() == "Play"
-    page.wait_for_timeout(400)
-    assert page.evaluate(FRAME) == stopped
-    button.click()
-    page.wait_for_function(f"{FRAME} === 4")
-    page.wait_for_function("document.querySelector('.film button').textContent === 'Play'")
-    button.click()
-    assert page.evaluate(FRAME) < 4, "from the end it begins anew"
-
-
-def test_with_reduced_motion_a_film_jumps_between_stills(reader):
-    page = reader("two.html", reduced_motion="reduce")
-    page.evaluate(f"""() => {{ window.seen = []
-      new MutationObserver(() => seen.push([performance.now(), {FRAME}]))
-        .observe(document.querySelector('.film output'), {{childList: true}}) }}""")
-    page.locator(".film button").click()
-    page.wait_for_function("seen.length >= 3")
-    times, frames = zip(*page.evaluate("seen"), strict=True)
-    assert frames[:3] == (0, 2, 4), "two stills on, and the end"
-    assert times[2] - times[1] > 900, "with time to look"
 
 
 LETTERS = """() => [...document.querySelectorAll('.drawings > svg')].filter(e => e.checkVisibility()).map(svg => ({
@@ -426,6 +382,4 @@ def test_in_print_there_is_no_code_and_no_control(reader):
         assert page.locator(visible).is_visible(), visible
     two = reader("two.html")
     two.emulate_media(media="print")
-    assert not two.locator(".film .controls").is_visible()
-    assert two.locator(".film img:visible").count() == 1
     assert two.locator(".cell.keep").is_visible()

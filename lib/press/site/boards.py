@@ -186,6 +186,21 @@ class Scoreboard(Board):
         file.write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+class Powers(Board):
+    """Printed powers beside measured ones on one axis, in the text's order: a line `id: its name` for each claim."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        self.read()
+        rows = [(self.claims[id], self.records[id], name) for id, name in (row.split(": ") for row in self.content)]
+        shown = [
+            self.card(claim) | {"name": name, "printed": claim.predicted, "found": record.measured}
+            for claim, record, name in rows
+        ]
+        return [nodes.raw("", render("powers.html", rows=shown), format="html")]
+
+
 class Concordance(Board):
     """Every numbered item of the papers: what it is, the page where the book treats it, and its claims."""
 
@@ -226,4 +241,5 @@ def setup(app) -> None:
     app.connect("html-page-context", on_its_pages)
     app.add_role("claim", ClaimRole())
     app.add_directive("scoreboard", Scoreboard)
+    app.add_directive("powers", Powers)
     app.add_directive("concordance", Concordance)

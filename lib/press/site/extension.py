@@ -121,7 +121,7 @@ def setup(app) -> dict:
     for style in ("tokens.css", "press.css", "reading.css", "formulas.css", "product.css", "icons.css", "print.css"):
         app.add_css_file(style)
     app.add_js_file("formulas.js")
-    for script in ("mode.js", "predict.js", "film.js", "product.js"):
+    for script in ("mode.js", "predict.js", "product.js"):
         app.add_js_file(script, loading_method="defer")
     reading.setup(app)
     around.setup(app)
