@@ -123,11 +123,8 @@ def brief(relation: str, predicted) -> str:
 def verdicts(shown: list[dict]) -> list[dict]:
     """How many cards there are of each verdict that occurs, with its mark."""
     counts = Counter(card["verdict"] for card in shown)
-    return [
-        {"verdict": verdict, "kind": verdict.replace(" ", "-"), "mark": mark, "count": counts[verdict]}
-        for verdict, mark in MARKS.items()
-        if counts[verdict]
-    ]
+    said = [(verdict, mark) for verdict, mark in MARKS.items() if counts[verdict]]
+    return [{"verdict": v, "kind": v.replace(" ", "-"), "mark": mark, "count": counts[v]} for v, mark in said]
 
 
 class Scoreboard(Board):
@@ -228,8 +225,12 @@ class Concordance(Board):
 
 
 def on_its_pages(app, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """Where there are rows, their style and their script; and where something is wide, no contents beside it."""
+    """Where there are rows, or a bench, their style and scripts; and where something is wide, no contents beside it."""
     rows = '<details class="row' in context.get("body", "")
+    if '<div class="bench"' in context.get("body", ""):
+        app.add_css_file("bench/bench.css")
+        for name in ("dynamics", "state", "plan", "runs", "drawings", "words", "bench"):
+            app.add_js_file(f"bench/{name}.js", loading_method="defer")
     if rows or '<div class="product"' in context.get("body", ""):
         context["meta"] = (context.get("meta") or {}) | {"html_theme.sidebar_secondary.remove": True}
     if rows:
