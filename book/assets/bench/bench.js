@@ -1,10 +1,11 @@
 // A bench in a page: its controls, its run, its drawings and its words. A <div class="bench" data-state="t=conv&D=24">
-// becomes one; `data-small` leaves out what `data-shows` and `data-controls` do not name, and `data-page` is the whole
-// bench's address. Without this script the page says what is missing.
+// becomes one; `data-small` leaves out what `data-shows` and `data-controls` do not name, and leads to the whole bench.
+// Without this script the page says what is missing.
 (() => {
   "use strict";
   const m = dynamics(), states = benchStates(m), say = benchWords, planOf = benchPlans(m, states);
   const connect = benchRuns(dynamics), drawings = benchDrawings(m, states, say), still = matchMedia("(prefers-reduced-motion: reduce)");
+  const WHOLE = new URL("../../book/bench.html", document.currentScript.src).href; // its page, from wherever this one is
   const HORIZON = 300, SECTIONS = ["loss", "words", "scores", "plane"];
 
   const KNOBS = {
@@ -38,11 +39,11 @@
 <div>${["k", "e"].map(knob).join("")}${check("q")}</div>
 <label class="knob pace"><span>pace</span><output></output><input type="range" data-do="pace" min="-1" max="0.7" step="0.05" value="-0.25"></label>
 <details><summary>Sizes, draw, start</summary>${["M", "d", "s", "r"].map(knob).join("")}</details>
-<div class="share"><button type="button" data-do="link">Copy link</button><button type="button" data-do="python">Copy Python</button><a hidden>The whole bench</a></div>
+<div class="share"><button type="button" data-do="link">Copy link</button><button type="button" data-do="python">Copy Python</button></div>
 </section>
 <div class="transport"><button type="button" class="play" data-do="play">▶ Play</button><button type="button" data-do="step" title="One step of gradient descent">+1 step</button><input type="range" data-do="scrub" aria-label="Moment of the run" min="0" max="0" value="0"><button type="button" data-do="restart">Restart</button><span class="speed"></span></div>
 </div>
-<p class="note">What you change here touches no claim of this book.</p>
+<p class="note">What you change here touches no claim of this book. <a hidden>The whole bench</a></p>
 <p class="hidden-words" aria-live="polite"></p>`;
 
   /** Text with ‹bold› and indices: W_V, η_max, η_KQ. */
@@ -61,7 +62,8 @@
     element.innerHTML = MARKUP(own);
     const one = (selector) => element.querySelector(selector), all = (selector) => [...element.querySelectorAll(selector)];
     const button = (name) => one(`[data-do=${name}]`), say_aloud = (words) => { one(".hidden-words").textContent = words; };
-    const input = (name) => one(`[data-knob=${name}] input`), shows = small ? ["loss", ...named("shows")] : SECTIONS;
+    const input = (name) => one(`[data-knob=${name}] input`), shows = small ? ["loss", ...named("shows")] : [...SECTIONS, "drawn"];
+    const offered = (name) => !small || named("controls").includes(name);
     const drawn = { loss: drawings.loss(one(".loss canvas")), plane: drawings.plane(one(".plane canvas")),
       scores: drawings.scores(one(".map"), one(".scale")), tokens: drawings.tokens(one(".drawn canvas")) };
 
@@ -211,7 +213,7 @@
     };
     const showLook = () => {
       for (const { button, item } of tries) button.setAttribute("aria-pressed", item === tried);
-      rich(one(".look"), tried ? `${tried.look} ${seen && `‹${seen}›`}` : "The pale line is predicted from two numbers. Change anything: it moves at once, and the run follows it.");
+      rich(one(".look"), tried ? `${tried.look} ${seen && `‹${seen}›`}` : say.opening(scene.plan));
     };
 
     // --- controls ----------------------------------------------------------------------------------------------------
@@ -223,9 +225,9 @@
       Object.assign(input("K"), { max: state.D, disabled: t === "sparse" });
       input("K").value = state.K;
       input("M").disabled = t === "sparse";
-      one(".drawn").hidden = !drawable || small;
+      one(".drawn").hidden = !drawable || !shows.includes("drawn");
       one(".drawn").classList.toggle("graph", t === "graph");
-      one("[data-switch=x]").hidden = t !== "conv" || small;
+      one("[data-switch=x]").hidden = t !== "conv" || !offered("x");
       one("[data-switch=n]").hidden = one(".brush").hidden = t !== "paint" || small;
       one(".map").classList.toggle("painted", t === "paint");
       const told = { ...state, K: t === "paint" ? `unit 1/${state.K}` : t === "graph" && state.g ? "as drawn" : state.K, M: states.rowsOf(state),
@@ -235,7 +237,7 @@
         input(name).setAttribute("aria-valuetext", String(told[name]).replace("_", " "));
       }
       button("divide").disabled = !(scene.plan.law > 0);
-      one(".share a").href = `${element.dataset.page ?? ""}#${states.write(state)}`;
+      one(".note a").href = `${WHOLE}#${states.write(state)}`;
       showSpot();
     };
     let saving = 0;
@@ -436,10 +438,10 @@
     };
     for (const name of SECTIONS) one(`.${name}`).hidden = !shows.includes(name);
     if (small) {
-      const kept = named("controls");
-      for (const control of all(".knob, .switch")) control.hidden = !kept.includes(control.dataset.knob ?? control.dataset.switch);
+      for (const control of all(".knob, .switch")) control.hidden = !offered(control.dataset.knob ?? control.dataset.switch);
       for (const part of [...all(".kinds, .controls details, .tries, .pace, .speed"), one("[data-do=link]"), one("[data-do=python]"), one("[data-do=step]")]) part.hidden = true;
-      one(".share a").hidden = false;
+      one(".note a").hidden = false;
+      one(".parts").append(one(".drawn"));
     }
     const adopt = () => { drawings.adopt(element); wake(); };
     adopt();

@@ -260,7 +260,7 @@ const benchDrawings = (m, states, say) => {
         text(pen, "0", MARGIN, 22);
         text(pen, plan.uniform ? `1/K = ${say.number(1 / plan.K)}` : say.number(top), bar.w - MARGIN, 22, "right");
         const mean = MARGIN + wide / D / top;
-        if (mean < bar.w - 90 && mean > 18) text(pen, "1/D", mean, 22, "center");
+        if (mean < bar.w - 90 && mean > 30) text(pen, "1/D", mean, 22, "center");
       });
     };
     const cell = (plan, left, top) => {

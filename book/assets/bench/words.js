@@ -20,6 +20,16 @@ const benchWords = (() => {
     return `The loss is ${strong(`${number(ratio)}\u00a0×`)} the late law${more}.`;
   };
 
+  /** What stands on the page before a run. */
+  const opening = (plan) => {
+    const move = "Change anything: it moves at once, and the run follows it.";
+    if (plan.foreseen) return `The pale line is predicted from two numbers, before the run. ${move}`;
+    if (plan.floor > 0) return `The dotted line is the least loss ${plan.frozen ? "of attention that is frozen" : "that any softmax leaves"}. ${move}`;
+    if (plan.past) return "Past η_max no line is foretold: two numbers alone do not hold such a run.";
+    if (plan.law > 0) return `Two numbers do not hold this run, so there is no pale line; the dashed law is known all the same. ${move}`;
+    return "Of this run no law is known beforehand: its absence says so.";
+  };
+
   /** The stage of a run in a sentence: `row` is what is shown, `events` what has happened: half, near, peak. */
   const sentence = (plan, row, events, stopped) => {
     const tau = row.t / plan.T_star, on = strong(percent(row.support_mass)), law = plan.law > 0 && tau > 2 ? ofLaw(plan, row) : "";
@@ -112,5 +122,5 @@ const benchWords = (() => {
       seen: (row, plan, events) => events.near && `${nearLaw(plan, events)}, from weights of size ${number(plan.state.r)}.` },
   ];
 
-  return { number, whole, percent, sentence, readings, TRY, late };
+  return { number, whole, percent, opening, sentence, readings, TRY, late };
 })();
