@@ -269,6 +269,13 @@ def test_a_length_below_zero_has_the_angle_beyond_ninety_degrees(page):
     assert all(below)
 
 
+@pytest.mark.parametrize("setting", [*SETTINGS, (5, 5, 2.0, 0.3)])
+def test_the_flow_of_the_two_scalars_is_that_of_the_library(page, setting):
+    scalars, given = settings(*setting)
+    for C1, gap in ((0.0, 0.0), (0.5, 0.2), (1.3, 2.0), (1.0, 6.0), (-0.4, 1.0), (2.0, -1.0)):
+        near(ask(page, f"m.force(given, {C1}, {gap})", given), scalars._force(C1, gap), floor=1e-15)
+
+
 def test_frozen_scores_leave_the_gap_where_it_is(page):
     _, given = settings(36, 4, 32.0, 0.0)
     found = ask(page, "m.scalars(given)", given | {"steps": 900, "eta_KQ": 0})

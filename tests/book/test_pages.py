@@ -153,7 +153,7 @@ def test_page(name, browser):
         serious += [(theme, violation["id"], violation["nodes"][0]["html"][:120]) for violation in bad]
     assert serious == []
     assert said == []
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     context.close()
 
 
@@ -164,7 +164,7 @@ def landing(browser):
     yield opened(context, toc()[0], said, asked)
     context.close()
     assert said == []
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
 
 
 def test_the_theme_toggle_turns_the_page_and_its_figures(landing):
@@ -202,7 +202,7 @@ def search(browser, word: str):
     page.wait_for_function(SEARCHED)
     links = page.eval_on_selector_all("#search-results li a", "links => links.map(a => a.getAttribute('href'))")
     context.close()
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     return links
 
 
@@ -268,13 +268,21 @@ def strict(browser):
 
 
 def test_a_page_works_where_only_the_scripts_of_the_site_may_run(strict):
-    page = strict(f"{toc()[1]}.html")
+    page = strict("book/paper/setting.html")
     page.locator("button.theme-switch-button:visible").first.click()
     assert page.evaluate("document.documentElement.dataset.mode") != "auto"
     assert page.locator(".copybtn").count() > 0
     page.evaluate("window.print = () => { document.body.dataset.printed = 1 }")
     page.evaluate("document.querySelector('.btn-download-pdf-button').click()")
     assert page.evaluate("document.body.dataset.printed") == "1"
+
+
+def test_the_bench_runs_under_the_policy_in_its_worker(strict):
+    page = strict("book/bench.html#t=conv&D=12")
+    page.wait_for_function("window.bench?.now")
+    page.evaluate("bench.play(true)")
+    page.wait_for_function("bench.now.t > 100")
+    assert page.evaluate("bench.now.worker") is True
 
 
 @pytest.mark.parametrize("path", [f"search.html?q=softmax+{MARKUP}", f"{toc()[1]}.html?highlight={MARKUP}#{MARKUP}"])

@@ -54,7 +54,7 @@ const benchPlans = (m, states) => {
     else if (plan.inside && zeros > 0) plan.law = zeros / (4 * eta);
     else if (!plan.inside && state.k === 1) plan.floor = m.bestLoss(task);
     if (plan.uniform && !plan.all && !frozen) {
-      plan.next = plan.past ? null : (T) => m.nextOrder(scalars, T);
+      plan.next = plan.past || random ? null : (T) => m.nextOrder(scalars, T);
       if (plan.past) plan.off = m.edge(scalars);
       else if (!random) {
         plan.foreseen = foreseen(scalars, until);

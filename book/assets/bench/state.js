@@ -96,7 +96,8 @@ const benchStates = (m) => {
 
   /** A state as an address, without what is as by default: t=conv&D=24. `read` takes it back. */
   const write = (state) => {
-    const told = Object.keys(RANGES).filter((name) => state[name] !== DEFAULT[name] && !(name === "K" && state.j));
+    const idle = state.j || state.g || state.t === "sparse", K = state.t === "graph" ? 3 : DEFAULT.K; // K says nothing there
+    const told = Object.keys(RANGES).filter((name) => (name === "K" ? !idle && state.K !== K : state[name] !== DEFAULT[name]));
     const numbers = told.map((name) => `${name}=${Number(state[name].toFixed(4))}`);
     const drawn = Object.keys(DRAWN).filter((name) => state[name]).map((name) => `${name}=${pack(state[name], DRAWN[name][1])}`);
     return [`t=${state.t}`, ...numbers, ...drawn].join("&");
