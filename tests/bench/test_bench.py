@@ -64,7 +64,7 @@ def run_for(tab, tau: float) -> dict:
     """Play until so many T* have passed, and pause: where the run is then."""
     tab.evaluate(FASTEST)
     tab.evaluate("bench.play(true)")
-    tab.wait_for_function(f"bench.now.t >= {tau} * bench.now.predicted.T_star || bench.now.stopped", timeout=60_000)
+    tab.wait_for_function(f"bench.now && (bench.now.t >= {tau} * bench.now.predicted.T_star || bench.now.stopped)", timeout=60_000)
     tab.evaluate("bench.play(false)")
     tab.wait_for_timeout(200)  # a slice may still be on its way
     return tab.evaluate("bench.now")
@@ -79,7 +79,7 @@ def test_what_to_try_is_seen(reader, place):
     tab.evaluate(FASTEST)
     tab.locator(".tries button").nth(place).click()
     assert "Seen" not in tab.locator(".look").text_content(), "it is said beforehand what to look for"
-    tab.wait_for_function("bench.now.seen", timeout=90_000)
+    tab.wait_for_function("bench.now?.seen", timeout=90_000)
     now = tab.evaluate("bench.now")
     predicted = now["predicted"]
     expect(tab.locator(".look")).to_contain_text("Seen: ")
@@ -109,25 +109,7 @@ STATES = [
 ]
 
 
-@pytest.mark.parametrize("address", STATES)
-def test_the_copied_python_finds_what_the_page_found(reader, address):
-    tab = reader(address)
-    now = run_for(tab, 0.7)
-    assert tab.evaluate("bench.state") == address, "an address comes back as it was"
-    lines, said = tab.evaluate("bench.python()"), io.StringIO()
-    names: dict = {}
-    with contextlib.redirect_stdout(said):
-        exec(compile(lines, "bench", "exec"), names)
-    assert len(names["run"].t) == now["t"] + 1
-    run = names["run"]
-    np.testing.assert_allclose(run.excess_loss[-1], now["excess_loss"], rtol=1e-9, atol=1e-25 * run.excess_loss[0])
-    assert float(lines.rpartition("# the page found ")[2]) == now["excess_loss"]
-    np.testing.assert_allclose(names["run"].W_V.numpy(), tab.evaluate("valuesNow()"), atol=1e-9)
-
-
-@pytest.mark.parametrize("address", STATES)
-def test_what_is_predicted_is_what_the_library_predicts(reader, address):
-    tab = reader(address)
+def predictions_are_the_librarys(tab, address) -> None:
     predicted, task = tab.evaluate("bench.now")["predicted"], tab.evaluate("taskNow()")
     V_star, S_star = (torch.tensor(task[name], dtype=torch.float64) for name in ("V_star", "S_star"))
     f = Teacher(V_star, S_star, Activation(task["slope"]))
@@ -154,12 +136,29 @@ def test_what_is_predicted_is_what_the_library_predicts(reader, address):
     assert predicted["count"] == f.V_star.numel() + D * D
 
 
+@pytest.mark.parametrize("address", STATES)
+def test_the_library_predicts_and_finds_what_the_page_does(reader, address):
+    tab = reader(address)
+    predictions_are_the_librarys(tab, address)
+    now = run_for(tab, 0.7)
+    assert tab.evaluate("bench.state") == address, "an address comes back as it was"
+    lines, said = tab.evaluate("bench.python()"), io.StringIO()
+    names: dict = {}
+    with contextlib.redirect_stdout(said):
+        exec(compile(lines, "bench", "exec"), names)
+    assert len(names["run"].t) == now["t"] + 1
+    run = names["run"]
+    np.testing.assert_allclose(run.excess_loss[-1], now["excess_loss"], rtol=1e-9, atol=1e-25 * run.excess_loss[0])
+    assert float(lines.rpartition("# the page found ")[2]) == now["excess_loss"]
+    np.testing.assert_allclose(names["run"].W_V.numpy(), tab.evaluate("valuesNow()"), atol=1e-9)
+
+
 # --- the state and its address ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_whatever_is_moved_the_state_is_one_and_its_address_is_that_state(reader, seed):
-    assert reader().evaluate("walked", seed) == []
+def test_whatever_is_moved_the_state_is_one_and_its_address_is_that_state(reader):
+    tab = reader()
+    assert [fault for seed in range(8) for fault in tab.evaluate("walked", seed)] == []
 
 
 REFUSED = {
@@ -188,19 +187,18 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("address", REFUSED, ids=lambda address: address[:24])
-def test_a_bad_address_is_refused_with_one_sentence(reader, address):
-    tab = reader(address)
-    said = f"This address was not used: {REFUSED[address]}. The bench stands as it does by default."
-    assert tab.locator(".problem").text_content() == said
+def test_a_bad_address_is_refused_with_one_sentence(reader):
+    tab = reader("t=conv&D=3")
+    said = "This address was not used: {}. The bench stands as it {}."
+    assert tab.locator(".problem").text_content() == said.format(REFUSED["t=conv&D=3"], "does by default")
     assert tab.evaluate("bench.state") == "t=conv"
-    tab.evaluate("location.hash = 't=conv&D=12'")
-    tab.wait_for_function("bench.state === 't=conv&D=12'")
-    assert not tab.locator(".problem").is_visible()
-    tab.evaluate(f"location.hash = {address!r}")
-    tab.wait_for_function("document.querySelector('.problem').checkVisibility()")
-    assert tab.locator(".problem").text_content().endswith("The bench stands as it was.")
-    assert tab.evaluate("bench.state") == "t=conv&D=12"
+    for address, why in REFUSED.items():
+        tab.evaluate("location.hash = 't=conv&D=12'")
+        tab.wait_for_function("bench.state === 't=conv&D=12'")
+        expect(tab.locator(".problem")).to_be_hidden()
+        tab.evaluate(f"location.hash = {address!r}")
+        expect(tab.locator(".problem")).to_have_text(said.format(why, "was"))
+        assert tab.evaluate("bench.state") == "t=conv&D=12"
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -220,14 +218,16 @@ def test_hostile_addresses_are_refused_or_run_and_nothing_freezes(reader, seed):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_is_painted_is_run(reader, seed):
-    assert reader().evaluate("painted", [seed, 30]) == []
+    assert reader().evaluate("painted", [seed, 25]) == []
 
 
-@pytest.mark.parametrize("place", ["#what-is-computed", "#~text", "#by-keyboard~code", ""])
-def test_a_place_on_the_page_is_no_state(reader, place):
-    tab = reader(place.removeprefix("#"))
-    assert tab.evaluate("bench.state") == "t=conv"
-    assert not tab.locator(".problem").is_visible()
+def test_a_place_on_the_page_is_no_state(reader):
+    tab = reader("by-keyboard~code")
+    for place in ("", "what-is-computed", "~text", "by-keyboard"):
+        tab.evaluate(f"location.hash = {place!r}")
+        tab.wait_for_timeout(30)
+        assert tab.evaluate("bench.state") == "t=conv"
+        assert not tab.locator(".problem").is_visible()
 
 
 def test_a_change_is_in_the_address_and_back_and_forth_go_through_it(reader):
@@ -262,21 +262,21 @@ def test_play_pause_step_scrub_and_restart(reader):
     play, scrub = tab.locator(".play"), tab.locator("[data-do=scrub]")
     play.click()
     expect(play).to_have_text("❚❚ Pause")
-    tab.wait_for_function("bench.now.marks > 60")
+    tab.wait_for_function("bench.now?.marks > 60")
     play.click()
     expect(play).to_have_text("▶ Play")
     tab.wait_for_timeout(200)
     t = tab.evaluate("bench.now.t")
     tab.locator("[data-do=step]").click()
-    tab.wait_for_function(f"bench.now.t === {t + 1}")
+    tab.wait_for_function(f"bench.now?.t === {t + 1}")
     scrub.fill("20")
     expect(tab.locator("tbody tr").first.locator("td").first).to_have_text(re.compile(r"^\d{1,2}$"))
     assert "step" in scrub.get_attribute("aria-valuetext")
     play.click()
-    tab.wait_for_function(f"bench.now.t > {t + 1}")
+    tab.wait_for_function(f"bench.now?.t > {t + 1}")
     play.click()
     tab.locator("[data-do=restart]").click()
-    tab.wait_for_function("bench.now.t === 0")
+    tab.wait_for_function("bench.now?.t === 0")
     expect(tab.locator(".says")).to_contain_text("All weights are zero")
 
 
@@ -298,10 +298,10 @@ def test_a_run_ends_and_begins_anew(reader):
     tab = reader("t=conv&D=4&K=1&M=8&d=16&e=1")
     run_for(tab, 299)
     tab.evaluate("bench.play(true)")
-    tab.wait_for_function("!bench.now.playing", timeout=60_000)
+    tab.wait_for_function("!bench.now?.playing", timeout=60_000)
     assert tab.evaluate("bench.now.t") == math.ceil(300 * tab.evaluate("bench.now.predicted.T_star"))
     tab.locator(".play").click()
-    tab.wait_for_function("bench.now.playing && bench.now.t < 100")
+    tab.wait_for_function("bench.now?.playing && bench.now.t < 100")
 
 
 def test_a_run_that_bursts_says_so(reader):
@@ -427,9 +427,8 @@ def test_every_control_is_reached_by_tab_and_shows_its_focus(reader):
     assert bare == []
 
 
-@pytest.mark.parametrize("address", ["t=paint&D=6&K=2&p=FAFAQBQBAUAU", "t=graph&D=8&g=vAAB", "t=conv&D=3"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("address", ["t=paint&D=6&K=2&p=FAFAQBQBAUAU", "t=graph&D=8&g=vAAB"])
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (360, "dark"), (1280, "dark")])
 def test_everybody_can_use_it(reader, address, scheme, width):
     tab = reader(address, viewport={"width": width, "height": 800}, color_scheme=scheme)
     tab.locator(".bench details").evaluate("e => e.open = true")
@@ -444,7 +443,7 @@ def test_less_motion_means_fewer_pictures(reader):
     assert not tab.evaluate("bench.now.playing"), "nothing starts by itself"
     tab.evaluate("countChanges()")
     tab.evaluate("bench.play(true)")
-    tab.wait_for_function("bench.now.marks > 100")
+    tab.wait_for_function("bench.now?.marks > 100")
     many = tab.evaluate("[changes, bench.frames.length]")
     assert many[0] < many[1] / 10, "of its frames few are drawn"
 
@@ -498,7 +497,7 @@ def test_a_bench_in_a_chapter_is_set_to_its_run_and_leads_to_the_whole_one(reade
     assert sorted(visible) == sorted(named), "no control that the chapter does not name"
     for part in place.get_attribute("data-shows").split():
         assert place.locator(f".{part} canvas").first.is_visible(), part
-    now = run_for(tab, 1.5)
+    now = run_for(tab, 0.2)
     assert now["t"] > 0
     assert now["excess_loss"] > 0
     assert "touches no claim" in place.locator(".note").text_content()

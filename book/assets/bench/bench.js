@@ -430,6 +430,7 @@
       try {
         const next = states.read(decodeURIComponent(hash));
         planOf(next);
+        trouble("");
         if (first || states.write(next) !== states.write(state)) become(next);
       } catch (error) {
         const why = error instanceof URIError ? "it is not written in UTF-8" : error.message;
