@@ -138,6 +138,7 @@ def population(
             sin_w_sq[m] = w_rest_sq / w_sq[m] if w_sq[m] > 0 else 1.0
             d_w_norm[m] = d_w_dot[m] = 0.0
 
+        kept = row < record.size and record[row] == t
         S_sq = on_V_star = linear = even = mass = off = score_sq = 0.0
         for i in range(D):
             # of column i: its scores, and ExactLoss._loss
@@ -149,15 +150,18 @@ def population(
             for j in range(D):
                 b += s[j] * s_star[j]
             b = scale * b / s_star_sq[i] if s_star_sq[i] > 0 else 0.0
-            rest_sq = on = rest_of_it = apart = 0.0
+            rest_sq = 0.0
             for j in range(D):
                 s[j] *= scale
                 rest[j] = s[j] - b * s_star[j]
                 rest_sq += rest[j] ** 2
-                on += s[j] if s_star[j] > 0 else 0.0
-                rest_of_it += 0.0 if s_star[j] > 0 else s[j]
-                apart += (s[j] - s_star[j]) ** 2
-            mass, off, score_sq = mass + on, off + rest_of_it, score_sq + apart
+            if kept:
+                on = rest_of_it = apart = 0.0
+                for j in range(D):
+                    on += s[j] if s_star[j] > 0 else 0.0
+                    rest_of_it += 0.0 if s_star[j] > 0 else s[j]
+                    apart += (s[j] - s_star[j]) ** 2
+                mass, off, score_sq = mass + on, off + rest_of_it, score_sq + apart
             if S.size > 0:
                 S[i] = s
             linear += s_star_sq[i] * ((b * c - 1) ** 2 * V_star_sq + b * b * across_sq) + W_sq * rest_sq
@@ -196,7 +200,7 @@ def population(
         loss = 0.5 * a * linear - a * beta * even
         if not loss < bound:
             return t, loss
-        if row < record.size and record[row] == t:
+        if kept:
             sums[row, 0], sums[row, 1], sums[row, 2], sums[row, 3] = loss, W_sq, WV, value_sq
             sums[row, 4], sums[row, 5], sums[row, 6] = mass, off, score_sq
             row += 1

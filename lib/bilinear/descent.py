@@ -311,7 +311,8 @@ def _sampled(
     if known:  # without looking for NaN in the tokens at every step
 
         def label(X):
-            return teacher.sigma(teacher.V_star @ X @ teacher.S_star)
+            values = torch.bmm(teacher.V_star.expand(len(X), *teacher.V_star.shape), X)
+            return teacher.sigma(values.flatten(0, 1) @ teacher.S_star).reshape(values.shape)
 
         def output(X):
             return student.sigma(student.W_V @ X @ student.scores())

@@ -84,7 +84,7 @@ def sampled_slopes(sigma: Activation, W_V: Tensor, S: Tensor, X: Tensor, Y: Tens
     Source: the derivative of (3.1), which autograd takes too.
     """
     (N, M, D), linear, even = Y.shape, 0.5 * (1 + sigma.slope), 0.5 * (1 - sigma.slope)
-    values = (W_V @ X).reshape(N * M, D)
+    values = torch.bmm(W_V.expand(N, *W_V.shape), X).reshape(N * M, D)
     Z = values @ S
     error = (Z if sigma.slope == 1 else linear * Z + even * Z.abs()) - Y.reshape(N * M, D)
     loss = 0.5 * error.square().sum() / N

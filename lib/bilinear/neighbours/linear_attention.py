@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -381,7 +381,7 @@ def train_heads(
         loss = 0.5 * ((error @ moment) * error).sum((1, 2))
         return {"loss": loss, "p_distance": error.square().sum((1, 2)).sqrt()}
 
-    adam = torch.optim.Adam
+    adam = partial(torch.optim.Adam, fused=True)
     run = descent.descend(of_both, {"AB": start}, eta, steps, optimiser=adam, record=record, watch=watch)
     V, Q = run.AB.reshape(2, runs, heads, d, d)
     return Run(run.columns, {"V": V, "Q": Q})
