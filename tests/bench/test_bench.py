@@ -64,7 +64,9 @@ def run_for(tab, tau: float) -> dict:
     """Play until so many T* have passed, and pause: where the run is then."""
     tab.evaluate(FASTEST)
     tab.evaluate("bench.play(true)")
-    tab.wait_for_function(f"bench.now && (bench.now.t >= {tau} * bench.now.predicted.T_star || bench.now.stopped)", timeout=60_000)
+    tab.wait_for_function(
+        f"bench.now && (bench.now.t >= {tau} * bench.now.predicted.T_star || bench.now.stopped)", timeout=60_000
+    )
     tab.evaluate("bench.play(false)")
     tab.wait_for_timeout(200)  # a slice may still be on its way
     return tab.evaluate("bench.now")
