@@ -116,7 +116,7 @@ def predictions_are_the_librarys(tab, address) -> None:
     V_star, S_star = (torch.tensor(task[name], dtype=torch.float64) for name in ("V_star", "S_star"))
     f = Teacher(V_star, S_star, Activation(task["slope"]))
     norm_sq, D = float(f.S_star.square().sum()), f.D
-    assert predicted["eta_max"] == pytest.approx(2 / (f.sigma.a * norm_sq), rel=1e-12)
+    assert predicted["eta_max"] == pytest.approx(2 / (f.sigma.a * max(1, norm_sq)), rel=1e-12)
     counts, V_sq = f.support.sum(0).double(), float(f.V_star.square().sum())
     sums = f.S_star.sum(0)
     frozen, random = "q=0" in address, "r=" in address
@@ -133,8 +133,9 @@ def predictions_are_the_librarys(tab, address) -> None:
         uniform = torch.allclose(f.S_star[f.support], torch.tensor(1 / K).double())
         scalars = ScalarDynamics(D, K, V_sq, predicted["eta"], f.sigma.slope)
         if uniform:
-            half = laws.half_attention_time(scalars) / scalars.escape_time
-            assert predicted["half"] == pytest.approx(half, rel=1e-9)
+            run, target = scalars.run(3000), math.log((D - K) / K)
+            half = np.interp(target, run.gap, run.t) if run.gap[-1] > target else laws.half_attention_time(scalars)
+            assert predicted["half"] == pytest.approx(half / scalars.escape_time, rel=1e-9)
     assert predicted["count"] == f.V_star.numel() + D * D
 
 
@@ -153,6 +154,56 @@ def test_the_library_predicts_and_finds_what_the_page_does(reader, address):
     np.testing.assert_allclose(run.excess_loss[-1], now["excess_loss"], rtol=1e-9, atol=1e-25 * run.excess_loss[0])
     assert float(lines.rpartition("# the page found ")[2]) == now["excess_loss"]
     np.testing.assert_allclose(names["run"].W_V.numpy(), tab.evaluate("valuesNow()"), atol=1e-9)
+
+
+def said_along(tab, address: str, *taus: float) -> list[str]:
+    """What the bench says at these moments of a run."""
+    tab.evaluate(f"location.hash = {address!r}")
+    tab.wait_for_function(f"bench.state === {address!r} && bench.now")
+    said = []
+    for tau in taus:
+        run_for(tab, tau)
+        said.append(tab.locator(".says").text_content())
+    return said
+
+
+def test_the_sentence_is_true_at_every_moment(reader):
+    tab = reader()
+    early, late = said_along(tab, "t=conv&D=12&K=3&e=1.05", 0.05, 40)
+    assert "no longer follows" not in early + late, "a little past the largest stable step the law holds for long"
+    assert "× the late law" in late
+    early, late = said_along(tab, "t=conv&q=0", 0.003, 0.5)
+    assert "come to rest" not in early
+    assert "come to rest at 1.00" in late
+    (alone,) = said_along(tab, "t=paint&D=8&K=2&p=VV", 1)
+    assert "K = D" not in alone, "one column that reads is not all"
+    assert "Only C₁ moves" in said_along(tab, "t=conv&D=20&K=20&k=0", 0.01)[0]
+    (most,) = said_along(tab, "t=conv&D=12&K=7", 2)
+    assert most.startswith("Half of the attention is on the support from the start")
+    (first,) = said_along(tab, "t=conv&D=24&r=1", 0.001)
+    assert "points along" not in first
+    assert "hardly moved" in first
+    said_along(tab, "t=conv&D=4&K=1&e=1&M=8&d=16", 30)
+    predicted = tab.evaluate("bench.now.predicted.half")
+    assert predicted == pytest.approx(tab.evaluate("bench.now.arrived"), rel=2e-2), "off the map, not the manifold"
+
+
+def test_a_moment_in_the_past_knows_nothing_of_what_came_after(reader):
+    tab = reader("t=conv&D=12")
+    run_for(tab, 5)
+    tab.locator("[data-do=scrub]").fill("0")
+    readings = tab.locator("tbody tr")
+    expect(readings.nth(0).locator("td").first).to_have_text("0")
+    expect(readings.nth(1).locator("td").first).to_have_text("–")
+    expect(readings.nth(4).locator("td").first).to_have_text("0")
+    tab.locator("[data-do=step]").click()
+    expect(readings.nth(0).locator("td").first).to_have_text("1")
+    tab.evaluate("document.querySelector('[data-do=pace]').value = -1")
+    tab.locator(".play").click()
+    tab.wait_for_timeout(300)
+    shown = int(readings.nth(0).locator("td").first.text_content().replace(",", ""))
+    assert shown < 10, "it is shown again from there"
+    tab.locator(".play").click()
 
 
 # --- the state and its address ---------------------------------------------------------------------------------------

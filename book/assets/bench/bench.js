@@ -6,7 +6,7 @@
   const m = dynamics(), states = benchStates(m), say = benchWords, planOf = benchPlans(m, states);
   const connect = benchRuns(dynamics), drawings = benchDrawings(m, states, say), still = matchMedia("(prefers-reduced-motion: reduce)");
   const WHOLE = new URL("../../book/bench.html", document.currentScript.src).href; // its page, from wherever this one is
-  const HORIZON = 300, SECTIONS = ["loss", "words", "scores", "plane"];
+  const HORIZON = 300, SECTIONS = ["loss", "words", "readings", "scores", "plane"];
 
   const KNOBS = {
     D: ["tokens <i>D</i>", 4, 64, 1], K: ["read by an output <i>K</i>", 1, 64, 1], k: ["slope <i>κ</i> of <i>σ</i>", 0, 1, 0.05],
@@ -26,7 +26,8 @@
 <div class="head"><span><b>Excess loss</b> against τ = T/T*</span><button type="button" data-do="divide" aria-pressed="false" title="Divide the loss by its late law, which becomes the level 1">÷ law</button></div>
 <canvas role="img" aria-label="Excess loss"></canvas>
 </section>
-<section class="words" aria-label="The run in words"><p class="says"></p><table><thead><tr><th scope="col">reading</th><th scope="col">the run</th><th scope="col">predicted</th></tr></thead><tbody></tbody></table></section>
+<section class="words" aria-label="The run in words"><p class="says"></p></section>
+<section class="readings" aria-label="Readings"><table><thead><tr><th scope="col">reading</th><th scope="col">the run</th><th scope="col">predicted</th></tr></thead><tbody></tbody></table></section>
 <section class="scores" aria-label="The scores"><div class="head"><span><b>Scores <i>S</i></b> a column is an output; outlined: what the teacher reads</span></div>
 <canvas class="map" tabindex="0" role="application" aria-roledescription="matrix of scores" aria-label="Scores. Arrow keys move; Enter paints where the teacher is painted."></canvas><canvas class="scale" aria-hidden="true"></canvas>
 <fieldset class="brush" hidden><legend>Brush, in units of 1/K</legend>${[[1, "1"], [3, "2"], [2, "−1"], [0, "erase"]].map(([code, words]) => choice(`${own}-brush`, code, words)).join("")}</fieldset>
@@ -62,13 +63,13 @@
     element.innerHTML = MARKUP(own);
     const one = (selector) => element.querySelector(selector), all = (selector) => [...element.querySelectorAll(selector)];
     const button = (name) => one(`[data-do=${name}]`), say_aloud = (words) => { one(".hidden-words").textContent = words; };
-    const input = (name) => one(`[data-knob=${name}] input`), shows = small ? ["loss", ...named("shows")] : [...SECTIONS, "drawn"];
+    const input = (name) => one(`[data-knob=${name}] input`), shows = small ? ["loss", "words", ...named("shows")] : [...SECTIONS, "drawn"];
     const offered = (name) => !small || named("controls").includes(name);
     const drawn = { loss: drawings.loss(one(".loss canvas")), plane: drawings.plane(one(".plane canvas")),
       scores: drawings.scores(one(".map"), one(".scale")), tokens: drawings.tokens(one(".drawn canvas")) };
 
     const scene = { plan: null, marks: [], now: null, shown: null, half: 0, ghost: null, divided: false, cursor: null, edge: null, run: 0 };
-    let state = states.read(element.dataset.state ?? ""), events = { peak: 0 }, stopped = "", ended = false;
+    let state = states.read(element.dataset.state ?? ""), events = {}, stopped = "", ended = false;
     let playing = false, asked = false, view = null, target = 0, rate = 0, brush = 1, tried = null, seen = "", other = null;
     const frames = [];
 
@@ -78,7 +79,7 @@
       if (keep && scene.marks.length > 40) scene.ghost = scene.marks.map((row) => [row.t / scene.plan.T_star, row.excess_loss]);
       scene.plan = planOf(state);
       Object.assign(scene, { marks: [], now: null, shown: null, half: 0, edge: null, run: scene.run + 1 });
-      [events, stopped, ended, view, target, rate, seen] = [{ peak: 0 }, "", false, null, 0, 0, ""];
+      [events, stopped, ended, view, target, rate, seen] = [{}, "", false, null, 0, 0, ""];
       frames.length = 0;
       const { task, eta, eta_KQ, scalars, random } = scene.plan;
       asked = true;
@@ -97,6 +98,8 @@
       asked = false;
       if (refused) return trouble(`This cannot be run: ${refused}.`);
       const before = scene.marks.length;
+      let { peak } = scene.marks.at(-1) ?? { peak: -Infinity };
+      for (const row of [...marks, now]) row.peak = peak = Math.max(peak, row.C1);
       scene.marks.push(...marks);
       scene.now = now;
       if (taken > 50) rate = (rate ? 0.9 * rate : 0) + ((rate ? 0.1 : 1) * 1000 * taken) / spent;
@@ -110,12 +113,11 @@
     const watch = (from) => {
       const { plan, marks, now } = scene, rows = [...marks.slice(Math.max(0, from - 1)), now];
       rows.forEach((row, n) => {
-        events.peak = Math.max(events.peak, row.C1);
         const last = rows[n - 1];
         if (!events.half && last && last.support_mass < 0.5 && row.support_mass >= 0.5) {
           const share = (0.5 - last.support_mass) / (row.support_mass - last.support_mass);
           events.half = scene.half = (last.t + share * (row.t - last.t)) / plan.T_star;
-          say_aloud(`Half of the attention arrived at ${say.number(events.half)} T*${plan.half > 0 ? `, predicted ${say.number(plan.half)}` : ""}.`);
+          say_aloud(`Half of the attention arrived at ${say.measured(events.half)} T*${plan.half > 0 ? `, predicted ${say.measured(plan.half)}` : ""}.`);
         }
         if (!events.near && plan.law > 0 && !plan.past && row.t > plan.T_star && Math.abs(say.late(plan, row) - 1) < 0.05) {
           events.near = row.t / plan.T_star;
@@ -139,11 +141,18 @@
       before = performance.now();
       requestAnimationFrame(frame);
     };
+    /** From a moment in the past the marks are shown again, at the run's own pace; after the last of them it goes on. */
+    const replay = (passed) => {
+      target = (target + 4) * 10 ** (10 ** Number(button("pace").value) * passed) - 4;
+      while (view !== null && scene.marks[view].t < target) view = view + 1 < scene.marks.length ? view + 1 : null;
+      stale = true;
+    };
     const frame = (at) => {
       const passed = Math.min(0.1, (at - before) / 1000), calm = playing && still.matches;
       if (playing) frames.push(at - before);
       before = at;
-      if (playing && scene.now) {
+      if (playing && view !== null) replay(passed);
+      else if (playing && scene.now) {
         const { t } = scene.now, pace = 10 ** Number(button("pace").value), most = t + Math.max(60, 0.12 * (rate || 4000));
         const wanted = (Math.max(target, t) + 4) * 10 ** (pace * passed) - 4;
         limited = wanted > most;
@@ -158,13 +167,14 @@
           speak();
         }
       }
+      if (playing && view === null && (stopped || ended)) play(false);
       looping = playing || stale;
       if (looping) requestAnimationFrame(frame);
     };
     const play = (on) => {
-      if (on && (stopped || ended)) restart();
+      if (on && view === null && (stopped || ended)) restart();
       playing = on;
-      if (on) { view = null; target = scene.now?.t ?? 0; }
+      if (on) target = view === null ? scene.now?.t ?? 0 : scene.marks[view].t;
       button("play").textContent = on ? "❚❚ Pause" : "▶ Play";
       spoke = 0;
       wake();
@@ -180,8 +190,10 @@
     const speak = () => {
       const { plan, shown } = scene;
       if (!shown) return;
-      rich(one(".says"), say.sentence(plan, shown, events, stopped));
-      const rows = say.readings(plan, shown, events), body = one("tbody");
+      const { marks } = scene, { half } = events;
+      const first = marks[0] ?? shown, before = marks.findLast((row) => row.t < shown.t / 1.3);
+      rich(one(".says"), say.sentence(plan, shown, { first, before, half, stopped: view === null && stopped }));
+      const rows = say.readings(plan, shown, half), body = one("tbody");
       if (body.children.length !== rows.length) body.innerHTML = rows.map(() => "<tr><th scope=row></th><td></td><td></td></tr>").join("");
       rows.forEach((row, n) => row.forEach((words, k) => {
         const cell = body.children[n].children[k];
@@ -296,7 +308,7 @@
     const python = () => states.python(state, scene.plan.eta, scene.now?.t || 1000, scene.now?.t ? scene.now.excess_loss : undefined);
     const ACTIONS = {
       play: () => play(!playing),
-      step: () => { play(false); view = null; if (!asked && scene.now && !stopped) { asked = true; line.send({ id: scene.run, n: 1, ms: 50 }); } },
+      step: () => { play(false); if (view !== null) look(view + 1); else if (!asked && scene.now && !stopped) { asked = true; line.send({ id: scene.run, n: 1, ms: 50 }); } },
       restart: () => { play(false); restart(false); },
       divide: (pressed) => { scene.divided = !scene.divided; pressed.setAttribute("aria-pressed", scene.divided); wake(); },
       link: (pressed) => copy(pressed, `${location.href.split("#")[0]}#${states.write(state)}`),
@@ -427,6 +439,7 @@
     const follow = (first) => {
       const hash = location.hash.slice(1).replace(/~(code|text)$/, "");
       if (!hash || hash[0] === "~" || document.getElementById(hash)) return;
+      clearTimeout(saving); // what the reader wrote is newer
       try {
         const next = states.read(decodeURIComponent(hash));
         planOf(next);

@@ -175,12 +175,15 @@ const benchDrawings = (m, states, say) => {
     } };
   };
   /** The late law, dashed, and its next order, dotted where it is small enough to be one. */
-  const drawLaw = (pen, plan, { box, shared, x, y, level }, at) => {
+  const drawLaw = (pen, plan, { box, shared, x, y, level, losses }, at) => {
     const ends = plan.axes.tau.map((tau) => tau * plan.T_star);
     stroke(pen, ends.map((t) => [at(t), y(plan.law / t, t)]), colours.ink, 1.6, [7, 5]);
     const words = plan.uniform ? "late law  K D (D − K)/(4ηT)" : "late law  Σ Kᵢ(D − Kᵢ)/(4ηT)", wide = pen.measureText(words).width;
     if (shared) text(pen, "1 = late law", box.left + 10, level(1) - 8, "left", colours.ink);
-    else text(pen, words, Math.min(x(plan.law / (0.8 * plan.axes.loss[1]) / plan.T_star) + 14, box.right - wide), box.top + 13, "left", colours.ink);
+    else { // above the line, from where the line is 22 below the top
+      const low = Math.exp(losses[1] - (22 / (box.foot - box.top)) * (losses[1] - losses[0])), left = x(plan.law / low / plan.T_star) + 8;
+      label(pen, words, Math.max(box.left + 8, Math.min(left, box.right - wide)), box.top + 13, "left", colours.ink);
+    }
     if (!plan.next) return;
     const rows = Array.from({ length: 80 }, (_, n) => ends[1] * 10 ** (-n / 26)).filter((t) => t >= 1)
       .map((t) => [t, plan.next(t)]).filter(([, next]) => Math.abs(next) < 0.6);
@@ -300,10 +303,13 @@ const benchDrawings = (m, states, say) => {
         stroke(pen, calm.map((row) => [x(row.gap), y(row.C1)]), colours.run, 2.2);
         if (swings > 0) for (const row of rows.slice(swings)) dot(pen, x(row.gap), y(Math.min(row.C1, plan.axes.C1[1])), 2, colours.run, "transparent");
         letters(pen);
+        let told = [-99, -99];
         for (const n of [1, 10, 100]) {
           const row = marks.find((row) => row.t >= n * plan.T_star);
           if (!row) continue;
           dot(pen, x(row.gap), y(row.C1), 2.6, colours.ink, "transparent");
+          if (Math.hypot(x(row.gap) - told[0], y(row.C1) - told[1]) < 34) continue;
+          told = [x(row.gap), y(row.C1)];
           text(pen, n > 1 ? `${n} T*` : "T*", x(row.gap), y(row.C1) - 10, "center", colours.ink);
         }
         dot(pen, x(shown.gap), y(shown.C1), 6, colours.run);
@@ -329,18 +335,19 @@ const benchDrawings = (m, states, say) => {
     letters(pen, 12.5);
     const last = 0.97 * plan.axes.gap[1];
     label(pen, "slow manifold", x(last), y(m.slowManifold(scalars, last)) + 18, "right", colours.ink);
-    if (r <= 1 || Math.log(r) > plan.axes.gap[1]) return;
+    if (plan.frozen || r <= 1 || Math.log(r) > plan.axes.gap[1]) return;
     stroke(pen, [[x(Math.log(r)), box.foot], [x(Math.log(r)), box.foot - 40]], colours.teacher, 1.4, [2, 3]);
     label(pen, "half", x(Math.log(r)) + 5, box.foot - 26, "left", colours.teacher);
   };
 
   // --- a graph, or tokens in a row: what the teacher reads ----------------------------------------------------------
+  const NUMBERED = 24; // more nodes leave no room for their numbers
   const drawTokens = (canvas) => {
     const prepared = surface(canvas);
     /** Where the nodes of a graph stand: on a circle, the first on top; tokens stand in rows. */
     const spots = ({ t, D }, w, h) => {
       if (t === "graph") return Array.from({ length: D }, (_, i) => {
-        const turn = (2 * Math.PI * i) / D - Math.PI / 2, far = Math.min(w, h) / 2 - 14;
+        const turn = (2 * Math.PI * i) / D - Math.PI / 2, far = Math.min(w, h) / 2 - (D <= NUMBERED ? 22 : 14);
         return [w / 2 + far * Math.cos(turn), h / 2 + far * Math.sin(turn)];
       });
       const across = Math.min(D, Math.max(4, Math.floor(w / 30))), rows = Math.ceil(D / across);
@@ -357,6 +364,10 @@ const benchDrawings = (m, states, say) => {
         dot(pen, x, y, size, read ? colours.teacher : colours.page, at ? colours.focus : read ? colours.page : colours.frame);
         if (at) dot(pen, x, y, size + 2.5, "transparent", colours.focus);
         if (!graph) text(pen, String(i), x, y + 4, "center", read ? colours.page : colours.soft);
+        else if (state.D <= NUMBERED) { // outside of its node
+          const long = Math.hypot(x - w / 2, y - h / 2) / (size + 8);
+          text(pen, String(i), x + (x - w / 2) / long, y + (y - h / 2) / long + 4, "center");
+        }
       });
     };
     const near = ({ plan }, left, top) => {
