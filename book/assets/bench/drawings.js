@@ -137,7 +137,7 @@ const benchDrawings = (m, states, say) => {
           if (plan.law > 0) drawLaw(pen, plan, places, at);
           if (plan.floor > 0 && !shared) {
             stroke(pen, [[box.left, level(plan.floor)], [box.right, level(plan.floor)]], colours.ink, 1.6, [2, 4]);
-            label(pen, `${plan.frozen ? "frozen attention stops here" : "no softmax does better"}: ${say.number(plan.floor)}`, box.left + 10, level(plan.floor) + 18, "left", colours.ink);
+            label(pen, `${plan.frozen ? "frozen attention stops here" : "no softmax does better"}: ${say.measured(plan.floor)}`, box.left + 10, level(plan.floor) + 18, "left", colours.ink);
           }
         });
       });
@@ -202,7 +202,7 @@ const benchDrawings = (m, states, say) => {
     dot(pen, left, foot, 6, colours.run);
     if (!shown.t) return;
     letters(pen, 13, 600);
-    const words = `${say.number(shown.excess_loss)}${late ? `  =  ${say.number(ratio(plan, shown))} × law` : ""}`;
+    const words = `${say.measured(shown.excess_loss)}${late ? `  =  ${say.measured(ratio(plan, shown))} × law` : ""}`;
     const wide = pen.measureText(words).width, right = left - 14 - wide > box.left;
     const low = foot + 22 < box.foot - 4 && !(plan.floor > 0 && !shared);
     label(pen, words, right ? left - 12 : left + 14, foot + (low ? 22 : -14), right ? "right" : "left", colours.ink);
