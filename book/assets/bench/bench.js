@@ -6,7 +6,7 @@
   const m = dynamics(), states = benchStates(m), say = benchWords, planOf = benchPlans(m, states);
   const connect = benchRuns(dynamics), drawings = benchDrawings(m, states, say), still = matchMedia("(prefers-reduced-motion: reduce)");
   const WHOLE = new URL("../../book/bench.html", document.currentScript.src).href; // its page, from wherever this one is
-  const HORIZON = 300, SECTIONS = ["loss", "words", "readings", "scores", "plane"];
+  const SECTIONS = ["loss", "words", "readings", "scores", "plane"];
 
   const KNOBS = {
     D: ["tokens <i>D</i>", 4, 64, 1], K: ["read by an output <i>K</i>", 1, 64, 1], k: ["slope <i>κ</i> of <i>σ</i>", 0, 1, 0.05],
@@ -62,7 +62,7 @@
     const small = "small" in element.dataset, named = (name) => (element.dataset[name] ?? "").split(" ").filter(Boolean);
     element.innerHTML = MARKUP(own);
     const one = (selector) => element.querySelector(selector), all = (selector) => [...element.querySelectorAll(selector)];
-    const button = (name) => one(`[data-do=${name}]`), say_aloud = (words) => { one(".hidden-words").textContent = words; };
+    const button = (name) => one(`[data-do=${name}]`), announce = (words) => { one(".hidden-words").textContent = words; };
     const input = (name) => one(`[data-knob=${name}] input`), shows = small ? ["loss", "words", ...named("shows")] : [...SECTIONS, "drawn"];
     const offered = (name) => !small || named("controls").includes(name);
     const drawn = { loss: drawings.loss(one(".loss canvas")), plane: drawings.plane(one(".plane canvas")),
@@ -88,7 +88,7 @@
     };
     const ask = () => {
       if (asked || stopped || !scene.now) return;
-      const n = Math.min(Math.floor(target), Math.ceil(HORIZON * scene.plan.T_star)) - scene.now.t;
+      const n = Math.min(Math.floor(target), scene.plan.until) - scene.now.t;
       if (n <= 0) return;
       asked = true;
       line.send({ id: scene.run, n, ms: line.slice() });
@@ -104,7 +104,7 @@
       scene.now = now;
       if (taken > 50) rate = (rate ? 0.9 * rate : 0) + ((rate ? 0.1 : 1) * 1000 * taken) / spent;
       if (why) { stopped = why; play(false); }
-      if (now.t >= HORIZON * scene.plan.T_star) { ended = true; play(false); }
+      if (now.t >= scene.plan.until) { ended = true; play(false); }
       watch(before);
       if (playing && target > now.t) ask(); // the worker is kept busy between two frames
       wake();
@@ -117,17 +117,17 @@
         if (!events.half && last && last.support_mass < 0.5 && row.support_mass >= 0.5) {
           const share = (0.5 - last.support_mass) / (row.support_mass - last.support_mass);
           events.half = scene.half = (last.t + share * (row.t - last.t)) / plan.T_star;
-          say_aloud(`Half of the attention arrived at ${say.measured(events.half)} T*${plan.half > 0 ? `, predicted ${say.measured(plan.half)}` : ""}.`);
+          announce(`Half of the attention arrived at ${say.measured(events.half)} T*${plan.half > 0 ? `, predicted ${say.measured(plan.half)}` : ""}.`);
         }
         if (!events.near && plan.law > 0 && !plan.past && row.t > plan.T_star && Math.abs(say.late(plan, row) - 1) < 0.05) {
           events.near = row.t / plan.T_star;
-          say_aloud(`The loss is within five per cent of the late law, at ${say.number(events.near)} T*.`);
+          announce(`The loss is within five per cent of the late law, at ${say.number(events.near)} T*.`);
         }
       });
       const found = tried && !seen && tried.seen(now, plan, events, other);
       if (found) {
         seen = `Seen: ${found}`;
-        say_aloud(seen);
+        announce(seen);
         showLook();
       }
     };
@@ -302,7 +302,7 @@
       }
       const said = pressed.textContent;
       pressed.textContent = "Copied";
-      say_aloud("Copied.");
+      announce("Copied.");
       setTimeout(() => { pressed.textContent = said; }, 1200);
     };
     const python = () => states.python(state, scene.plan.eta, scene.now?.t || 1000, scene.now?.t ? scene.now.excess_loss : undefined);

@@ -51,7 +51,7 @@ const benchPlans = (m, states) => {
   /**
    * `law`: the late loss is law/T, NaN where none is known; `next(T)`: its next order; `foreseen`: the curve of two
    * scalars; `floor`: the least loss, or that of frozen attention; `half`: when half of the attention arrives, in T*;
-   * `off`: what stays off the support past η_max; `scalars`: null where two numbers do not hold the run.
+   * `off`: what stays off the support past η_max; `scalars`: null where two numbers do not hold the run; `until`: its last step.
    */
   return (state) => {
     const task = states.taskOf(state), shape = m.columns(task.S_star), D = state.D;
@@ -65,9 +65,10 @@ const benchPlans = (m, states) => {
       count: task.V_star.length * state.d + D * D, T_star: (K * D * D) / (eta * V_sq),
       uniform: Number.isFinite(shape.K), inside: shape.least >= 0 && equal, // what a softmax can come near to
       all: shape.counts.every((count) => count === D), past: state.e > 1 && !frozen, first: 0.5 * a * V_sq * shape.norm_sq,
-      law: NaN, next: null, foreseen: null, lossAt: () => NaN, floor: NaN, half: NaN, off: NaN, peak: NaN, scalars: null,
+      until: 0, law: NaN, next: null, foreseen: null, lossAt: () => NaN, floor: NaN, half: NaN, off: NaN, peak: NaN, scalars: null,
     };
     const until = HORIZON * plan.T_star, scalars = { D, K: shape.K, V_norm_sq: V_sq, eta, slope: state.k };
+    plan.until = Math.ceil(until);
     if (plan.uniform) plan.scalars = scalars;
     if (frozen) plan.floor = random || a * eta >= 2 ? NaN : frozenLoss(task, plan.scalars, shape, V_sq);
     else if (plan.inside && zeros > 0) plan.law = zeros / (4 * eta);
