@@ -247,9 +247,9 @@ figures.show(fig, alt="A line falls from one to zero.")
 
 ```{code-cell} python3
 ---
-keep: the grid is the mathematics
+keep: the frames are the mathematics
 ---
-grid = [[row == column for row in range(5)] for column in range(5)]
+frames = {f"{t} steps": [[t / 4, 0], [0, 1 - t / 4]] for t in range(5)}
 ```
 
 ```{code-cell} python3

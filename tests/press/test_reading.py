@@ -55,7 +55,7 @@ def test_what_a_cell_does_in_words(metadata, source, words):
 def test_what_is_kept_stays_and_text_that_is_printed_is_behind_its_line_unless_it_is_shown(built):
     one, two = built.page("paper/one").article, built.page("paper/two").article
     (kept,) = two.select(".cell.keep")
-    assert "grid = [[row == column" in kept.text
+    assert "frames = {" in kept.text
     assert not kept.find_parent("details")
     behind = [line for line in one.select("details.code") if "printed words" in line.text]
     assert behind

@@ -190,12 +190,9 @@ class Powers(Board):
 
     def run(self) -> list[nodes.Node]:
         self.read()
-        rows = [(self.claims[id], self.records[id], name) for id, name in (row.split(": ") for row in self.content)]
-        shown = [
-            self.card(claim) | {"name": name, "printed": claim.predicted, "found": record.measured}
-            for claim, record, name in rows
-        ]
-        return [nodes.raw("", render("powers.html", rows=shown), format="html")]
+        rows = [row.split(": ") for row in self.content]
+        rows = [(self.card(self.claims[id]), self.claims[id].predicted, self.records[id].measured, n) for id, n in rows]
+        return [nodes.raw("", render("powers.html", rows=rows), format="html")]
 
 
 class Concordance(Board):
