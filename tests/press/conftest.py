@@ -250,6 +250,7 @@ figures.show(fig, alt="A line falls from one to zero.")
 keep: the frames are the mathematics
 ---
 frames = {f"{t} steps": [[t / 4, 0], [0, 1 - t / 4]] for t in range(5)}
+first, *_ = frames.values()
 ```
 
 ```{code-cell} python3
