@@ -89,12 +89,16 @@ def test_what_to_try_is_seen(reader, place):
         assert now["arrived"] == pytest.approx(predicted["half"], rel=0.02), "a mark is 5 % of a step of log T"
     if now["near"]:
         assert predicted["law"] / now["t"] == pytest.approx(now["excess_loss"], rel=0.06)
+    if "ReLU" in TRIES[place]:
+        other = ScalarDynamics(36, 4, 1.0, 1.0, 1.0).at(0.5)
+        assert predicted["half"] > 2 * laws.half_attention_time(other) / other.escape_time, "as it says beforehand"
     if known(predicted["floor"]):
         assert now["excess_loss"] >= predicted["floor"] * (1 - 1e-9), "nothing goes below a floor"
 
 
 STATES = [
     "t=conv",
+    "t=conv&D=4&K=1&e=1&M=8&d=16",  # where the slow manifold is far
     "t=conv&D=14&k=0.2&M=2&d=3&x=1",
     "t=conv&D=20&K=20&k=0",
     "t=graph&D=9&K=5&k=0&s=7",
@@ -183,9 +187,6 @@ def test_the_sentence_is_true_at_every_moment(reader):
     (first,) = said_along(tab, "t=conv&D=24&r=1", 0.001)
     assert "points along" not in first
     assert "hardly moved" in first
-    said_along(tab, "t=conv&D=4&K=1&e=1&M=8&d=16", 30)
-    predicted = tab.evaluate("bench.now.predicted.half")
-    assert predicted == pytest.approx(tab.evaluate("bench.now.arrived"), rel=2e-2), "off the map, not the manifold"
 
 
 def test_a_moment_in_the_past_knows_nothing_of_what_came_after(reader):

@@ -17,6 +17,7 @@ from press.ledger import floors
 SITE = ROOT / "_build" / "html"
 SEARCHED = "/found/.test(document.querySelector('p.count')?.textContent)"
 WIDTHS = (1280, 768, 360)
+OWN = ("file:", "data:", "blob:")  # what a page has in itself; a blob is the text of the bench's worker
 OPENED = [f"book/{chapter.name}" for chapter in find() if chapter.front.get("opening")]
 
 FIGURES = """() => [...document.querySelectorAll('article svg[role=img]')].filter(e => e.checkVisibility()).map(svg => {
@@ -153,7 +154,7 @@ def test_page(name, browser):
         serious += [(theme, violation["id"], violation["nodes"][0]["html"][:120]) for violation in bad]
     assert serious == []
     assert said == []
-    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert [url for url in asked if not url.startswith(OWN)] == []
     context.close()
 
 
@@ -164,7 +165,7 @@ def landing(browser):
     yield opened(context, toc()[0], said, asked)
     context.close()
     assert said == []
-    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert [url for url in asked if not url.startswith(OWN)] == []
 
 
 def test_the_theme_toggle_turns_the_page_and_its_figures(landing):
@@ -202,7 +203,7 @@ def search(browser, word: str):
     page.wait_for_function(SEARCHED)
     links = page.eval_on_selector_all("#search-results li a", "links => links.map(a => a.getAttribute('href'))")
     context.close()
-    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert [url for url in asked if not url.startswith(OWN)] == []
     return links
 
 

@@ -475,7 +475,7 @@
       get now() {
         const { plan, now, marks } = scene, { half, T_star, law, floor, off, eta, eta_max, count } = plan;
         return now && { ...now, S: undefined, rate, marks: marks.length, seen, arrived: events.half, near: events.near, playing, stopped,
-          problem: one(".problem").textContent, worker: line.inWorker(), predicted: { half, T_star, law, floor, off, eta, eta_max, count } };
+          worker: line.inWorker(), predicted: { half, T_star, law, floor, off, eta, eta_max, count } };
       },
       get state() { return states.write(state); },
       frames, python, play,

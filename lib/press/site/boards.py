@@ -191,6 +191,8 @@ class Powers(Board):
     def run(self) -> list[nodes.Node]:
         self.read()
         rows = [row.split(": ") for row in self.content]
+        if unknown := [id for id, *_ in rows if id not in self.records or id not in self.claims]:
+            raise self.error(f"powers: '{unknown[0]}' is no claim of the ledger that a chapter has measured")
         rows = [(self.card(self.claims[id]), self.claims[id].predicted, self.records[id].measured, n) for id, n in rows]
         return [nodes.raw("", render("powers.html", rows=rows), format="html")]
 
