@@ -20,7 +20,9 @@ from press import ROOT
 
 SITE = ROOT / "_build" / "html" / "book"
 FILE = SITE / "bench.html"
-TRIES = re.findall(r'\{ name: "([^"]+)"', (ROOT / "book" / "assets" / "bench" / "words.js").read_text(encoding="utf-8"))
+TRIES = re.findall(
+    r'(?m)^ +name: "([^"]+)"', (ROOT / "book" / "assets" / "bench" / "words.js").read_text(encoding="utf-8")
+)
 SMALL = [
     path.relative_to(ROOT / "book").with_suffix("").as_posix()
     for path in sorted((ROOT / "book").rglob("*.md"))

@@ -515,7 +515,7 @@ const dynamics = () => {
   };
 
   return {
-    gradients, descent, population, force, twoScalars, scalars, scalarLoss,
+    activation, gradients, descent, population, force, twoScalars, scalars, scalarLoss,
     escapeTime, largestStableEta, slowManifold, overshoot, slowTime, lag, arrival, halfAttentionTime,
     closedForm, lateLoss, late, nextOrder, course, edge, columns, mixedLateLoss, bestLoss,
     uniforms, normals, groups, convolution, ring, graphConvolution, tokenSelection, groupSparse, painted,

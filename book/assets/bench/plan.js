@@ -7,13 +7,18 @@ const benchPlans = (m, states) => {
   const LOOKS = 3000; // so many steps the two scalars take themselves; after them the slow manifold is close enough
 
   /**
-   * The run of the two scalars: `t`, `excess_loss` and `C1` at marks, from their own first steps and then, where K < D, on
+   * The run of the two scalars: `t` and `excess_loss` at marks, from their own first steps and then, where K < D, on
    * the slow manifold; `half`, the step where half of the attention has arrived, and `peak`, the greatest C₁.
    */
   const foreseen = (scalars, until) => {
-    const map = m.twoScalars(scalars), last = Math.min(LOOKS, Math.ceil(until)), target = Math.log((scalars.D - scalars.K) / scalars.K);
+    const map = m.twoScalars(scalars),
+      last = Math.min(LOOKS, Math.ceil(until)),
+      target = Math.log((scalars.D - scalars.K) / scalars.K);
     const found = { t: [], excess_loss: [], half: NaN, peak: 0 };
-    const keep = (t, excess_loss) => { found.t.push(t); found.excess_loss.push(excess_loss); };
+    const keep = (t, excess_loss) => {
+      found.t.push(t);
+      found.excess_loss.push(excess_loss);
+    };
     for (let t = 1, mark = 1; t <= last; t++) {
       const before = map.gap;
       map.advance(1);
@@ -54,20 +59,51 @@ const benchPlans = (m, states) => {
    * `off`: what stays off the support past η_max; `scalars`: null where two numbers do not hold the run; `until`: its last step.
    */
   return (state) => {
-    const task = states.taskOf(state), shape = m.columns(task.S_star), D = state.D;
+    const task = states.taskOf(state),
+      shape = m.columns(task.S_star),
+      D = state.D;
     const V_sq = sum(task.V_star.map((row) => sum(row.map((entry) => entry ** 2))));
-    const a = 0.5 * (1 + state.k ** 2), eta = state.e * (2 / (a * Math.max(1, shape.norm_sq))); // ‖S‖² ≥ 1 for every softmax
-    const K = shape.K || D / shape.norm_sq, r = (D - K) / K, frozen = !state.q, random = state.r > 0;
+    const { a } = m.activation(state.k),
+      eta = state.e * (2 / (a * Math.max(1, shape.norm_sq))); // ‖S‖² ≥ 1 for every softmax
+    const K = shape.K || D / shape.norm_sq,
+      r = (D - K) / K,
+      frozen = !state.q,
+      random = state.r > 0;
     const zeros = sum(shape.counts.map((count) => count * (D - count)));
     const equal = shape.sums.every((total) => Math.abs(total - 1) < 1e-9);
     const plan = {
-      state, task, shape, D, K, r, V_sq, eta, eta_max: eta / state.e, frozen, random, eta_KQ: frozen ? 0 : eta,
-      count: task.V_star.length * state.d + D * D, T_star: (K * D * D) / (eta * V_sq),
-      uniform: Number.isFinite(shape.K), inside: shape.least >= 0 && equal, // what a softmax can come near to
-      all: shape.counts.every((count) => count === D), past: state.e > 1 && !frozen, first: 0.5 * a * V_sq * shape.norm_sq,
-      until: 0, law: NaN, next: null, foreseen: null, lossAt: () => NaN, floor: NaN, half: NaN, off: NaN, peak: NaN, scalars: null,
+      state,
+      task,
+      shape,
+      D,
+      K,
+      r,
+      V_sq,
+      eta,
+      eta_max: eta / state.e,
+      frozen,
+      random,
+      eta_KQ: frozen ? 0 : eta,
+      count: task.V_star.length * state.d + D * D,
+      T_star: (K * D * D) / (eta * V_sq),
+      uniform: Number.isFinite(shape.K),
+      inside: shape.least >= 0 && equal, // what a softmax can come near to
+      all: shape.counts.every((count) => count === D),
+      past: state.e > 1 && !frozen,
+      first: 0.5 * a * V_sq * shape.norm_sq,
+      until: 0,
+      law: NaN,
+      next: null,
+      foreseen: null,
+      lossAt: () => NaN,
+      floor: NaN,
+      half: NaN,
+      off: NaN,
+      peak: NaN,
+      scalars: null,
     };
-    const until = HORIZON * plan.T_star, scalars = { D, K: shape.K, V_norm_sq: V_sq, eta, slope: state.k };
+    const until = HORIZON * plan.T_star,
+      scalars = { D, K: shape.K, V_norm_sq: V_sq, eta, slope: state.k };
     plan.until = Math.ceil(until);
     if (plan.uniform) plan.scalars = scalars;
     if (frozen) plan.floor = random || a * eta >= 2 ? NaN : frozenLoss(task, plan.scalars, shape, V_sq);
@@ -80,16 +116,25 @@ const benchPlans = (m, states) => {
       if (!plan.all) plan.next = (T) => m.nextOrder(scalars, T);
     }
     if (plan.uniform && !plan.all && plan.past && state.e <= FAR) plan.off = m.edge(scalars);
-    const lowest = plan.inside && zeros > 0 ? zeros / (4 * eta) / until / 8 : plan.floor > 0 ? plan.floor / 12 : plan.first * (plan.all ? 1e-12 : 1e-5);
+    const lowest =
+      plan.inside && zeros > 0
+        ? zeros / (4 * eta) / until / 8
+        : plan.floor > 0
+          ? plan.floor / 12
+          : plan.first * (plan.all ? 1e-12 : 1e-5);
     const late_gap = plan.all ? 0 : 0.5 * Math.log((2 * a * eta * V_sq * until) / K ** 3) + 0.3;
     plan.axes = {
       tau: [Math.min(0.3, 1 / plan.T_star), HORIZON],
-      loss: [Math.max(lowest, plan.first * (plan.all ? 1e-12 : 1e-7)), 1.5 * V_sq * shape.norm_sq * (1 + 3 * state.r ** 2)], // the same for every κ
+      loss: [
+        Math.max(lowest, plan.first * (plan.all ? 1e-12 : 1e-7)),
+        1.5 * V_sq * shape.norm_sq * (1 + 3 * state.r ** 2),
+      ], // the same for every κ
       gap: [random ? -2 : -0.25, plan.all ? 3 : Math.max(1.2 * Math.log(Math.max(r, 1.5)), late_gap, 1)],
     };
     let most = plan.past ? 1.4 * Math.sqrt(state.e) : 1.3;
     const manifold = { ...scalars, K: Math.min(D, Math.max(1, Math.round(K))) };
-    if (!plan.all) for (let gap = 0; gap < plan.axes.gap[1]; gap += 0.1) most = Math.max(most, m.slowManifold(manifold, gap));
+    if (!plan.all)
+      for (let gap = 0; gap < plan.axes.gap[1]; gap += 0.1) most = Math.max(most, m.slowManifold(manifold, gap));
     plan.axes.C1 = [0, 1.18 * most];
     return plan;
   };
