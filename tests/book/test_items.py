@@ -1,8 +1,10 @@
 """No numbered item of the paper's main text is left out, and each is two clicks away from the landing page."""
 
+import numpy as np
 from bs4 import BeautifulSoup
 
 from press import ROOT, ledger
+from press.build.chapters import find
 
 SITE = ROOT / "_build" / "html" / "book"
 ITEMS = [
@@ -36,3 +38,23 @@ def test_what_was_not_available_is_listed_and_not_measured():
     reasons = [claim.reason for claim in ledger.claims().values() if claim.expect == "not measured"]
     assert len(reasons) == len(UNAVAILABLE)
     assert all(reason.startswith("not available") for reason in reasons)
+
+
+def test_the_picture_of_powers_has_each_where_its_axis_says():
+    page = BeautifulSoup((SITE / "paper" / "findings.html").read_text(encoding="utf-8"), "html.parser")
+    picture, claims = page.select_one(".powers svg"), ledger.claims()
+    records = {id: record for chapter in find() for id, record in chapter.records().items()}
+    ticks = [(float(t["x"]), float(t.text.replace("−", "-"))) for t in picture.select("g text[text-anchor]")]
+    places, powers = np.transpose(ticks)
+    unit, zero = np.polyfit(powers, places, 1)
+    np.testing.assert_allclose(places, zero + unit * powers, atol=0.1)
+    rows = picture.select("a")
+    assert len(rows) >= 5
+    for row in rows:
+        id = row["href"].partition("#claim-")[2]
+        bar, dot = float(row.select_one(".printed")["x1"]), float(row.circle["cx"])
+        printed, measured = claims[id].predicted, records[id].measured
+        np.testing.assert_allclose([bar, dot], [zero + unit * printed, zero + unit * measured], atol=0.1, err_msg=id)
+        assert row.circle["class"] == [records[id].verdict], id
+        low, high = sorted((bar, dot))
+        assert places.min() <= low <= high <= places.max(), "within its axis"
